@@ -1,0 +1,195 @@
+-- Defaults and triggers: what the tables need of the extension's functions.
+-- DROP EXTENSION … CASCADE takes these with it, install() puts them back.
+ALTER TABLE leadflow.leads ALTER COLUMN created_at SET DEFAULT leadflow.now();
+ALTER TABLE leadflow.activities ALTER COLUMN occurred_at SET DEFAULT leadflow.now();
+ALTER TABLE leadflow.activities ALTER COLUMN recorded_at SET DEFAULT leadflow.now();
+ALTER TABLE leadflow.deals ALTER COLUMN opened_at SET DEFAULT leadflow.now();
+
+-- Service levels.
+CREATE OR REPLACE TRIGGER sla_policies_config_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.sla_policies
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+CREATE OR REPLACE TRIGGER sla_policies_validate
+	AFTER INSERT OR UPDATE ON leadflow.sla_policies
+	FOR EACH ROW EXECUTE FUNCTION leadflow._sla_policy_validate();
+
+-- Campaigns, deals and attribution.
+CREATE OR REPLACE TRIGGER campaigns_check
+	BEFORE INSERT OR UPDATE ON leadflow.campaigns
+	FOR EACH ROW EXECUTE FUNCTION leadflow._campaign_check();
+CREATE OR REPLACE TRIGGER deals_check
+	BEFORE INSERT OR UPDATE ON leadflow.deals
+	FOR EACH ROW EXECUTE FUNCTION leadflow._deal_check();
+CREATE OR REPLACE TRIGGER deals_inserted
+	AFTER INSERT ON leadflow.deals REFERENCING NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._deals_changed();
+CREATE OR REPLACE TRIGGER deals_updated
+	AFTER UPDATE ON leadflow.deals REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._deals_changed();
+CREATE OR REPLACE TRIGGER deals_deleted
+	AFTER DELETE ON leadflow.deals REFERENCING OLD TABLE AS old_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._deals_changed();
+CREATE OR REPLACE TRIGGER deals_truncated
+	AFTER TRUNCATE ON leadflow.deals
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._deals_changed();
+CREATE OR REPLACE TRIGGER deal_contacts_inserted
+	AFTER INSERT ON leadflow.deal_contacts REFERENCING NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._deal_contacts_changed();
+CREATE OR REPLACE TRIGGER deal_contacts_updated
+	AFTER UPDATE ON leadflow.deal_contacts REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._deal_contacts_changed();
+CREATE OR REPLACE TRIGGER deal_contacts_deleted
+	AFTER DELETE ON leadflow.deal_contacts REFERENCING OLD TABLE AS old_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._deal_contacts_changed();
+CREATE OR REPLACE TRIGGER deal_contacts_truncated
+	AFTER TRUNCATE ON leadflow.deal_contacts
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._deal_contacts_changed();
+CREATE OR REPLACE TRIGGER attribution_models_check
+	BEFORE INSERT OR UPDATE ON leadflow.attribution_models
+	FOR EACH ROW EXECUTE FUNCTION leadflow._attribution_model_check();
+CREATE OR REPLACE TRIGGER attribution_models_inserted
+	AFTER INSERT ON leadflow.attribution_models REFERENCING NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._attribution_models_changed();
+CREATE OR REPLACE TRIGGER attribution_models_updated
+	AFTER UPDATE ON leadflow.attribution_models REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._attribution_models_changed();
+CREATE OR REPLACE TRIGGER attribution_models_deleted
+	AFTER DELETE ON leadflow.attribution_models REFERENCING OLD TABLE AS old_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._attribution_models_changed();
+CREATE OR REPLACE TRIGGER attribution_models_truncated
+	AFTER TRUNCATE ON leadflow.attribution_models
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._attribution_models_changed();
+CREATE OR REPLACE TRIGGER activity_kinds_touches
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.activity_kinds
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._touch_kinds_changed();
+
+-- Scoring: activities, the models' parts, and what activities refer to.
+CREATE OR REPLACE TRIGGER activities_inserted AFTER INSERT ON leadflow.activities
+	REFERENCING NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._activities_inserted();
+CREATE OR REPLACE TRIGGER activities_updated AFTER UPDATE ON leadflow.activities
+	REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._activities_updated();
+CREATE OR REPLACE TRIGGER activities_deleted AFTER DELETE ON leadflow.activities
+	REFERENCING OLD TABLE AS old_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._activities_deleted();
+CREATE OR REPLACE TRIGGER activities_truncated AFTER TRUNCATE ON leadflow.activities
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._activities_truncated();
+
+CREATE OR REPLACE TRIGGER reference_deleting BEFORE DELETE ON leadflow.campaigns
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._reference_deleted();
+CREATE OR REPLACE TRIGGER reference_deleted AFTER DELETE ON leadflow.campaigns
+	REFERENCING OLD TABLE AS old_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._reference_deleted();
+CREATE OR REPLACE TRIGGER reference_deleting BEFORE DELETE ON leadflow.team_members
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._reference_deleted();
+CREATE OR REPLACE TRIGGER reference_deleted AFTER DELETE ON leadflow.team_members
+	REFERENCING OLD TABLE AS old_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._reference_deleted();
+CREATE OR REPLACE TRIGGER config_changed_campaigns
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.campaigns
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+CREATE OR REPLACE TRIGGER account_changed AFTER UPDATE ON leadflow.accounts
+	REFERENCING NEW TABLE AS new_rows
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._account_changed();
+
+CREATE OR REPLACE TRIGGER model_changing
+	BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.scoring_models
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_changed();
+CREATE OR REPLACE TRIGGER model_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.scoring_models
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_changed();
+CREATE OR REPLACE TRIGGER model_changing
+	BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.scoring_groups
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_changed();
+CREATE OR REPLACE TRIGGER model_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.scoring_groups
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_changed();
+CREATE OR REPLACE TRIGGER model_changing
+	BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.scoring_rules
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_changed();
+CREATE OR REPLACE TRIGGER model_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.scoring_rules
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_changed();
+CREATE OR REPLACE TRIGGER model_changing
+	BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.personas
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_changed();
+CREATE OR REPLACE TRIGGER model_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.personas
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_changed();
+CREATE OR REPLACE TRIGGER model_changing
+	BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.persona_criteria
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_changed();
+CREATE OR REPLACE TRIGGER model_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.persona_criteria
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_changed();
+CREATE OR REPLACE TRIGGER model_changing
+	BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.disqualifiers
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_changed();
+CREATE OR REPLACE TRIGGER model_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.disqualifiers
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_changed();
+CREATE OR REPLACE TRIGGER model_changing
+	BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.activity_kinds
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_changed();
+CREATE OR REPLACE TRIGGER model_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.activity_kinds
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_changed();
+
+-- Calendars.
+CREATE OR REPLACE TRIGGER calendars_validate BEFORE INSERT OR UPDATE ON leadflow.calendars
+	FOR EACH ROW EXECUTE FUNCTION leadflow._calendar_validate();
+CREATE OR REPLACE TRIGGER calendars_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.calendars
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+CREATE OR REPLACE TRIGGER calendar_hours_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.calendar_hours
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+CREATE OR REPLACE TRIGGER calendar_holidays_changed
+	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.calendar_holidays
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+
+-- ---- lifecycle ----
+-- Named so that it fires after a site's own BEFORE triggers: what they write is judged, too.
+CREATE OR REPLACE TRIGGER zz_leads_judge BEFORE INSERT OR UPDATE ON leadflow.leads
+	FOR EACH ROW EXECUTE FUNCTION leadflow._leads_judge();
+CREATE OR REPLACE TRIGGER leads_inserted AFTER INSERT ON leadflow.leads
+	REFERENCING NEW TABLE AS new_leads FOR EACH STATEMENT EXECUTE FUNCTION leadflow._leads_inserted();
+CREATE OR REPLACE TRIGGER leads_updated AFTER UPDATE ON leadflow.leads
+	REFERENCING OLD TABLE AS old_leads NEW TABLE AS new_leads
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._leads_updated();
+CREATE OR REPLACE TRIGGER leads_deleted AFTER DELETE ON leadflow.leads
+	REFERENCING OLD TABLE AS old_leads FOR EACH STATEMENT EXECUTE FUNCTION leadflow._leads_deleted();
+CREATE OR REPLACE TRIGGER leads_truncated AFTER TRUNCATE ON leadflow.leads
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._leads_truncated();
+CREATE OR REPLACE TRIGGER stages_renamed AFTER UPDATE OF name ON leadflow.stages
+	FOR EACH ROW EXECUTE FUNCTION leadflow._stage_renamed();
+
+-- What leadflow alone writes.
+CREATE OR REPLACE TRIGGER stage_history_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.stage_history
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
+CREATE OR REPLACE TRIGGER score_state_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.score_state
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
+CREATE OR REPLACE TRIGGER handoffs_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.handoffs
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
+CREATE OR REPLACE TRIGGER queue_state_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.queue_state
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
+CREATE OR REPLACE TRIGGER sla_clocks_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.sla_clocks
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
+CREATE OR REPLACE TRIGGER attribution_credits_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.attribution_credits
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
+
+-- The configuration of the lifecycle, people and queues.
+CREATE OR REPLACE TRIGGER settings_config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.settings
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+CREATE OR REPLACE TRIGGER team_members_config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.team_members
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+CREATE OR REPLACE TRIGGER stages_config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.stages
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+CREATE OR REPLACE TRIGGER stage_transitions_config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.stage_transitions
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+CREATE OR REPLACE TRIGGER stage_reasons_config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.stage_reasons
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+CREATE OR REPLACE TRIGGER public_email_domains_config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.public_email_domains
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+-- ---- end of lifecycle ----
