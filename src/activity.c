@@ -1,0 +1,799 @@
+/*-------------------------------------------------------------------------
+ * activity.c
+ *	  Activities as they are written, and the flush at the end.
+ *
+ * Statement triggers with transition tables turn rows into deltas in memory,
+ * one a lead; nothing is locked or written then.  The flush, at the end of the
+ * transaction or in settle(), takes the deltas in lead order and does the rest:
+ *
+ *	  state row (compare and swap) and gate  →  moves and hand-offs
+ *	  →  clocks and hand-offs that a sales touch settles  →  credits
+ *
+ * A lead's row in leads is locked before its state row and only if the gate opens
+ * or evidence was taken away.  Since the decision is made on the very version of
+ * the state row that is then replaced, it fires exactly once.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "activity.h"
+#include "clock_store.h"
+#include "credit_store.h"
+#include "errors.h"
+#include "gate.h"
+#include "guc.h"
+#include "model_store.h"
+#include "row_lock.h"
+#include "score_store.h"
+#include "spi.h"
+#include "transition.h"
+
+/* Columns of activities, in the order in which they were created. */
+enum
+{
+	ACT_LEAD_ID,
+	ACT_OCCURRED_AT,
+	ACT_ID,
+	ACT_RECORDED_AT,
+	ACT_KIND,
+	ACT_CAMPAIGN_ID,
+	ACT_CONTENT,
+	ACT_MEMBER_ID,
+	ACT_PROPERTIES,
+	ACT_VOIDED_AT,
+	ACT_COLUMNS
+};
+
+static const char *const column_names[ACT_COLUMNS] = {
+	"lead_id", "occurred_at", "id", "recorded_at", "kind", "campaign_id", "content",
+	"member_id", "properties", "voided_at"
+};
+
+/* A row of a transition table. */
+typedef struct Written
+{
+	Datum		value[ACT_COLUMNS];
+	bool		null[ACT_COLUMNS];
+} Written;
+
+/* What a statement needs for each of its rows. */
+typedef struct Batch
+{
+	const Model *model;
+	int			attnum[ACT_COLUMNS];
+	TupleTableSlot *slot;
+	MemoryContext each;			/* reset for each row */
+	const PointRule **rules;
+	TimestampTz latest;			/* occurred_at at most */
+} Batch;
+
+static TriggerData *
+trigger_data(FunctionCallInfo fcinfo, const char *name)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be fired AFTER STATEMENT", name)));
+	return trigger;
+}
+
+/*
+ * Where the columns are: a site may have added some, or a partition may have
+ * them in another order.
+ */
+static void
+batch_begin(Batch *batch, Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	/* whoever changes the active model waits for this transaction, and the other way round */
+	LockRelationOid(engine_relation("score_state"), RowExclusiveLock);
+	batch->model = model_active();
+	for (int c = 0; c < ACT_COLUMNS; c++)
+	{
+		if (c < desc->natts && !TupleDescAttr(desc, c)->attisdropped &&
+			strcmp(NameStr(TupleDescAttr(desc, c)->attname), column_names[c]) == 0)
+			batch->attnum[c] = c + 1;
+		else if ((batch->attnum[c] = SPI_fnumber(desc, column_names[c])) <= 0)
+			elog(ERROR, "column \"%s\" of \"%s\" is missing",
+				 column_names[c], RelationGetRelationName(rel));
+	}
+	batch->slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	batch->each = AllocSetContextCreate(CurrentMemoryContext, "leadflow activity",
+										ALLOCSET_DEFAULT_SIZES);
+	batch->rules = palloc(sizeof(PointRule *) * Max(batch->model->nrules, 1));
+	batch->latest = clock_wall() +
+		(int64) leadflow_max_clock_skew * USECS_PER_SEC;
+}
+
+static void
+batch_end(Batch *batch)
+{
+	ExecDropSingleTupleTableSlot(batch->slot);
+	MemoryContextDelete(batch->each);
+}
+
+/*
+ * The next row.  A spilled tuple is allocated in the current context and
+ * belongs to the slot: the context of the row must not be current here.
+ */
+static bool
+batch_next(Batch *batch, Tuplestorestate *rows, TupleTableSlot *slot, Written *row)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (!tuplestore_gettupleslot(rows, true, false, slot))
+		return false;
+	for (int c = 0; c < ACT_COLUMNS; c++)
+		row->value[c] = slot_getattr(slot, batch->attnum[c], &row->null[c]);
+	return true;
+}
+
+static void
+activity_row(const Written *written, ActivityRow *row)
+{
+	text	   *kind = DatumGetTextPP(written->value[ACT_KIND]);
+
+	row->lead_id = DatumGetInt64(written->value[ACT_LEAD_ID]);
+	row->occurred_at = DatumGetTimestampTz(written->value[ACT_OCCURRED_AT]);
+	row->id = *DatumGetUUIDP(written->value[ACT_ID]);
+	row->kind = VARDATA_ANY(kind);
+	row->kind_len = VARSIZE_ANY_EXHDR(kind);
+	row->content = written->null[ACT_CONTENT] ? NULL : DatumGetTextPP(written->value[ACT_CONTENT]);
+	row->campaign = written->null[ACT_CAMPAIGN_ID] ? NULL :
+		campaign_code(DatumGetInt64(written->value[ACT_CAMPAIGN_ID]));
+	row->properties = written->null[ACT_PROPERTIES] ? NULL :
+		DatumGetJsonbP(written->value[ACT_PROPERTIES]);
+}
+
+/* What a row may not say. */
+static void
+check_row(const Batch *batch, const Written *row)
+{
+	TimestampTz occurred_at = DatumGetTimestampTz(row->value[ACT_OCCURRED_AT]);
+
+	if (occurred_at > batch->latest)
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("activity lies in the future"),
+				 errdetail("The activity of lead %lld occurred at %s, which is more than %d s ahead of now.",
+						   (long long) DatumGetInt64(row->value[ACT_LEAD_ID]),
+						   timestamptz_to_str(occurred_at), leadflow_max_clock_skew),
+				 errhint("Store what has happened; leadflow.max_clock_skew allows for clocks that are ahead."),
+				 err_constraint("activities", "activities_occurred_at")));
+	if (!row->null[ACT_CAMPAIGN_ID] &&
+		campaign_code(DatumGetInt64(row->value[ACT_CAMPAIGN_ID])) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+				 errmsg("unknown campaign"),
+				 errdetail("Key (campaign_id)=(%lld) is not present in table \"campaigns\".",
+						   (long long) DatumGetInt64(row->value[ACT_CAMPAIGN_ID])),
+				 err_constraint("activities", "activities_campaign_id_fkey")));
+	if (!row->null[ACT_MEMBER_ID] &&
+		!member_exists(DatumGetInt64(row->value[ACT_MEMBER_ID])))
+		ereport(ERROR,
+				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+				 errmsg("unknown team member"),
+				 errdetail("Key (member_id)=(%lld) is not present in table \"team_members\".",
+						   (long long) DatumGetInt64(row->value[ACT_MEMBER_ID])),
+				 err_constraint("activities", "activities_member_id_fkey")));
+}
+
+/* What a row means for hand-off, clocks and credits, whether it comes or goes. */
+static int
+row_flags(const Batch *batch, const Written *row)
+{
+	text	   *kind = DatumGetTextPP(row->value[ACT_KIND]);
+	const ActivityKind *known = model_kind(batch->model, VARDATA_ANY(kind), VARSIZE_ANY_EXHDR(kind));
+
+	if (known == NULL)
+		return 0;
+	if (known->role == ROLE_SALES_TOUCH)
+		return DELTA_TOUCH;
+	if (known->role == ROLE_ENGAGEMENT && !row->null[ACT_CAMPAIGN_ID])
+		return DELTA_CAMPAIGN;
+	return 0;
+}
+
+/* Adds an activity to its lead's delta. */
+static void
+add_activity(Batch *batch, const Written *written)
+{
+	const Model *model = batch->model;
+	ActivityMatch match = {.rules = batch->rules};
+	ActivityRow row;
+	Delta	   *delta = event_delta(model, DatumGetInt64(written->value[ACT_LEAD_ID]));
+
+	delta->flags |= DELTA_INSERTED;
+	if (!written->null[ACT_VOIDED_AT])
+		return;
+	activity_row(written, &row);
+	activity_match(model, &row, &match);
+	if (match.kind == NULL)
+		return;
+	if (match.kind->role == ROLE_SALES_TOUCH)
+	{
+		delta->flags |= DELTA_TOUCH;
+		delta->last_touch_at = Max(delta->last_touch_at, row.occurred_at);
+	}
+	if (match.kind->role != ROLE_ENGAGEMENT)
+		return;
+
+	delta->last_engaged_at = Max(delta->last_engaged_at, row.occurred_at);
+	if (row.campaign)
+		delta->flags |= DELTA_CAMPAIGN;
+	for (int i = 0; i < match.nrules; i++)
+	{
+		const PointRule *rule = match.rules[i];
+
+		/* which activities a limit lets count depends on all the others */
+		if (rule->max_count > 0)
+			delta->flags |= DELTA_RECOMPUTE;
+		else
+			points_add(model, delta->sums, &delta->last_at, rule->group, rule->points,
+					   row.occurred_at);
+		if (rule->hand_raise &&
+			(row.occurred_at > delta->hand_raised_at ||
+			 (row.occurred_at == delta->hand_raised_at &&
+			  memcmp(&row.id, &delta->hand_raised_by, sizeof(pg_uuid_t)) > 0)))
+		{
+			delta->hand_raised_at = row.occurred_at;
+			delta->hand_raised_by = row.id;
+		}
+		if (row.occurred_at >= delta->trigger_at)
+		{
+			delta->trigger_at = row.occurred_at;
+			delta->trigger = row.id;
+		}
+	}
+	if (match.disqualifier && row.occurred_at < delta->disqualified_at)
+	{
+		delta->disqualified_at = row.occurred_at;
+		delta->disqualified_by = match.disqualifier->id;
+	}
+	if (match.nrules > 0 || match.disqualifier)
+		points_advance(model, delta->sums, &delta->last_at, row.occurred_at);
+}
+
+static void
+insert_batch(Batch *batch, Tuplestorestate *rows)
+{
+	TimestampTz now = clock_now();
+	Written		row;
+
+	tuplestore_rescan(rows);
+	while (batch_next(batch, rows, batch->slot, &row))
+	{
+		MemoryContext old = MemoryContextSwitchTo(batch->each);
+
+		check_row(batch, &row);
+		if (DatumGetTimestampTz(row.value[ACT_RECORDED_AT]) != now)
+			ereport(ERROR,
+					(errcode(ERRCODE_GENERATED_ALWAYS),
+					 errmsg("column \"recorded_at\" of \"activities\" is kept by leadflow"),
+					 errdetail("An insert gave it another value than leadflow.now()."),
+					 errhint("Leave it out; occurred_at says when something happened."),
+					 err_column("activities", "recorded_at")));
+		add_activity(batch, &row);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(batch->each);
+	}
+}
+
+/* A row that went: the lead is computed from what is left. */
+static void
+remove_activity(Batch *batch, const Written *row)
+{
+	event_delta(batch->model, DatumGetInt64(row->value[ACT_LEAD_ID]))->flags |=
+		DELTA_RECOMPUTE | DELTA_REMOVED | row_flags(batch, row);
+}
+
+static bool
+same_value(const Written *a, const Written *b, int column, Form_pg_attribute att)
+{
+	if (a->null[column] || b->null[column])
+		return a->null[column] == b->null[column];
+	return datum_image_eq(a->value[column], b->value[column], att->attbyval, att->attlen);
+}
+
+static void
+update_batch(Batch *batch, Relation rel, Tuplestorestate *before, Tuplestorestate *after)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsMinimalTuple);
+	Written		old_row;
+	Written		new_row;
+
+	/* an UPDATE puts its rows into both tables in the same order */
+	tuplestore_rescan(before);
+	tuplestore_rescan(after);
+	while (batch_next(batch, before, slot, &old_row) &&
+		   batch_next(batch, after, batch->slot, &new_row))
+	{
+		MemoryContext old = MemoryContextSwitchTo(batch->each);
+		bool		same[ACT_COLUMNS];
+		bool		changed = false;
+
+		for (int c = 0; c < ACT_COLUMNS; c++)
+		{
+			same[c] = same_value(&old_row, &new_row, c,
+								 TupleDescAttr(RelationGetDescr(rel), batch->attnum[c] - 1));
+			changed = changed || !same[c];
+		}
+		if (!same[ACT_LEAD_ID] || !same[ACT_RECORDED_AT])
+		{
+			const char *column = same[ACT_LEAD_ID] ? "recorded_at" : "lead_id";
+
+			ereport(ERROR,
+					(errcode(ERRCODE_GENERATED_ALWAYS),
+					 errmsg("column \"%s\" of \"activities\" is kept by leadflow", column),
+					 errdetail("An update of an activity of lead %lld changes it.",
+							   (long long) DatumGetInt64(old_row.value[ACT_LEAD_ID])),
+					 errhint("Void the activity and insert the right one."),
+					 err_column("activities", column)));
+		}
+		if (changed)
+		{
+			check_row(batch, &new_row);
+			remove_activity(batch, &old_row);
+			remove_activity(batch, &new_row);
+		}
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(batch->each);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/* _activities_inserted() → trigger */
+PG_FUNCTION_INFO_V1(leadflow_activities_inserted);
+Datum
+leadflow_activities_inserted(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo, "_activities_inserted");
+	Batch		batch;
+
+	batch_begin(&batch, trigger->tg_relation);
+	insert_batch(&batch, trigger->tg_newtable);
+	batch_end(&batch);
+	return PointerGetDatum(NULL);
+}
+
+/* _activities_updated() → trigger */
+PG_FUNCTION_INFO_V1(leadflow_activities_updated);
+Datum
+leadflow_activities_updated(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo, "_activities_updated");
+	Batch		batch;
+
+	batch_begin(&batch, trigger->tg_relation);
+	update_batch(&batch, trigger->tg_relation, trigger->tg_oldtable, trigger->tg_newtable);
+	batch_end(&batch);
+	return PointerGetDatum(NULL);
+}
+
+/* _activities_deleted() → trigger */
+PG_FUNCTION_INFO_V1(leadflow_activities_deleted);
+Datum
+leadflow_activities_deleted(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = trigger_data(fcinfo, "_activities_deleted");
+	Batch		batch;
+	Written		row;
+
+	batch_begin(&batch, trigger->tg_relation);
+	tuplestore_rescan(trigger->tg_oldtable);
+	while (batch_next(&batch, trigger->tg_oldtable, batch.slot, &row))
+	{
+		MemoryContext old = MemoryContextSwitchTo(batch.each);
+
+		remove_activity(&batch, &row);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(batch.each);
+	}
+	batch_end(&batch);
+	return PointerGetDatum(NULL);
+}
+
+/* Leads whose watch bits say so, ascending, in the current context. */
+static int64 *
+watched_leads(int bit, int *n)
+{
+	static EngineStatement statement = {
+		"SELECT lead_id FROM leadflow.score_state WHERE watch & $1 <> 0 ORDER BY lead_id",
+		1, {INT4OID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	EngineContext engine;
+	Datum		value = Int32GetDatum(bit);
+	int64	   *leads;
+
+	engine_enter(&engine);
+	*n = engine_query(&statement, &value, NULL);
+	leads = MemoryContextAllocHuge(caller, sizeof(int64) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+		leads[i] = spi_int64(i, 1);
+	engine_leave(&engine);
+	return leads;
+}
+
+/* _activities_truncated() → trigger: nothing is left, so all that came of it goes. */
+PG_FUNCTION_INFO_V1(leadflow_activities_truncated);
+Datum
+leadflow_activities_truncated(PG_FUNCTION_ARGS)
+{
+	const Model *model;
+	int64	   *leads;
+	int			n;
+
+	(void) trigger_data(fcinfo, "_activities_truncated");
+	LockRelationOid(engine_relation("score_state"), ShareRowExclusiveLock);
+	model = model_active();
+	(void) event_take(model, &n);
+	state_rescore(model);
+	leads = watched_leads(WATCH_TOUCH, &n);
+	if (n > 0)
+		clock_settle(leads, n);
+	leads = watched_leads(WATCH_CREDIT, &n);
+	if (n > 0)
+		credit_refresh_leads(leads, n);
+	return PointerGetDatum(NULL);
+}
+
+/* What a flush found to do, besides the state rows. */
+typedef struct Flush
+{
+	const Model *model;
+	StateTable	table;
+	Relation	leads;
+	TupleTableSlot *lead_slot;
+	Snapshot	snapshot;
+	TimestampTz now;
+	Promotion  *promotions;
+	int			npromotions;
+	int64	   *demotions;
+	int			ndemotions;
+	int64	   *touched;
+	int			ntouched;
+	int64	   *credited;
+	int			ncredited;
+	StringInfoData unknown;		/* leads that do not exist, for the error's detail */
+} Flush;
+
+static void
+flush_snapshot(Flush *flush)
+{
+	if (flush->snapshot)
+	{
+		PopActiveSnapshot();
+		UnregisterSnapshot(flush->snapshot);
+	}
+	CommandCounterIncrement();
+	flush->snapshot = RegisterSnapshot(engine_snapshot());
+	PushActiveSnapshot(flush->snapshot);
+}
+
+/*
+ * No state row, so no lead: fine if the lead was deleted together with its
+ * activities, else they are orphans.
+ */
+static void
+flush_unknown(Flush *flush, const Delta *delta)
+{
+	static EngineStatement statement = {
+		"SELECT FROM leadflow.activities WHERE lead_id = $1 LIMIT 1", 1, {INT8OID}
+	};
+	EngineContext engine;
+	Datum		id = Int64GetDatum(delta->lead_id);
+	bool		orphans;
+
+	if (!(delta->flags & DELTA_INSERTED))
+		return;
+	engine_enter(&engine);
+	orphans = engine_query(&statement, &id, NULL) > 0;
+	engine_leave(&engine);
+	if (orphans && flush->unknown.len < 200)
+		appendStringInfo(&flush->unknown, "%s%lld", flush->unknown.len ? ", " : "",
+						 (long long) delta->lead_id);
+}
+
+/* The row as it is to be written; between nothing and nothing. */
+static void
+flush_complete(Flush *flush, StateRow *row, const Delta *delta)
+{
+	bool		recompute = row->outdated || (delta->flags & DELTA_RECOMPUTE);
+	bool		refit = row->outdated || (delta->flags & DELTA_FIT);
+
+	if (recompute || refit)
+	{
+		MemoryContext caller = CurrentMemoryContext;
+		MemoryContext inside;
+		EngineContext engine;
+
+		engine_enter(&engine);
+		inside = MemoryContextSwitchTo(caller);
+		if (recompute)
+			state_recompute(flush->model, row, flush->snapshot);
+		if (refit)
+			state_refit(flush->model, row, flush->snapshot);
+		MemoryContextSwitchTo(inside);
+		engine_leave(&engine);
+	}
+	if (!recompute)
+		state_apply(flush->model, row, delta);
+}
+
+/* The row's score now; activities that lie ahead of now do not count yet. */
+static void
+flush_evaluate(Flush *flush, StateRow *row, ScoreRow *score)
+{
+	if (flush->now < row->last_at)
+	{
+		MemoryContext caller = CurrentMemoryContext;
+		MemoryContext inside;
+		EngineContext engine;
+
+		engine_enter(&engine);
+		inside = MemoryContextSwitchTo(caller);
+		state_rewind(flush->model, row, flush->now, flush->snapshot);
+		MemoryContextSwitchTo(inside);
+		engine_leave(&engine);
+	}
+	state_evaluate(flush->model, row, flush->now, score);
+}
+
+static void
+add_promotion(Flush *flush, const Delta *delta, const StateRow *row, const ScoreRow *score,
+			  bool hand_raise)
+{
+	Promotion  *promotion = &flush->promotions[flush->npromotions++];
+
+	promotion->lead_id = delta->lead_id;
+	promotion->hand_raise = hand_raise;
+	promotion->has_trigger = hand_raise || !TIMESTAMP_IS_NOBEGIN(delta->trigger_at);
+	promotion->trigger = hand_raise ? row->hand_raised_by : delta->trigger;
+	promotion->to_sql = flush->model->hands_off &&
+		(hand_raise || score->score >= flush->model->handoff_threshold);
+}
+
+static void
+flush_lead(Flush *flush, const Delta *delta)
+{
+	const Model *model = flush->model;
+	enum
+	{
+		UNLOCKED, LOCKED, MISSING
+	}			lead_row = UNLOCKED;
+
+	for (;;)
+	{
+		StateRow	row;
+		StateRow	now_row;
+		ScoreRow	score;
+		bool		hand_raise = false;
+		bool		promote = false;
+		bool		demote = false;
+
+		if (!state_fetch(&flush->table, model, delta->lead_id, flush->snapshot, &row))
+		{
+			/* made by this transaction since the snapshot, or by another that committed */
+			flush_snapshot(flush);
+			if (!state_fetch(&flush->table, model, delta->lead_id, flush->snapshot, &row))
+			{
+				flush_unknown(flush, delta);
+				return;
+			}
+		}
+		flush_complete(flush, &row, delta);
+		row.model_id = model->id;
+
+		if (lead_row != MISSING &&
+			(row.watch & WATCH_GATE || (row.watch & WATCH_EVIDENCE && delta->flags & DELTA_REMOVED)))
+		{
+			bool		open;
+
+			now_row = row;
+			flush_evaluate(flush, &now_row, &score);
+			open = gate_points(model, &now_row, &score, &hand_raise);
+			promote = (row.watch & WATCH_GATE) && open;
+			demote = !(row.watch & WATCH_GATE) && !open;
+		}
+		if (promote || demote)
+		{
+			HeapTuple	lead;
+			TupleDesc	desc = RelationGetDescr(flush->leads);
+			bool		should_free;
+			bool		isnull;
+
+			/* locks are taken lead before state: look again when it is held */
+			if (lead_row == UNLOCKED)
+			{
+				lead_row = row_lock(flush->leads, delta->lead_id, flush->lead_slot) ?
+					LOCKED : MISSING;
+				flush_snapshot(flush);
+				continue;
+			}
+			lead = ExecFetchSlotHeapTuple(flush->lead_slot, false, &should_free);
+			if (promote)
+				promote = gate_lead_blocked(model, &now_row, &score, lead, desc, hand_raise,
+											flush->now) == NULL;
+			if (demote)
+			{
+				TimestampTz since = DatumGetTimestampTz(
+														heap_getattr(lead, SPI_fnumber(desc, "stage_since"), desc, &isnull));
+
+				demote = row.last_touch_at < since;
+			}
+			if (should_free)
+				heap_freetuple(lead);
+		}
+
+		if (state_update(&flush->table, model, &row) == TM_Ok)
+		{
+			if (promote)
+				add_promotion(flush, delta, &row, &score, hand_raise);
+			if (demote)
+				flush->demotions[flush->ndemotions++] = delta->lead_id;
+			if (delta->flags & DELTA_TOUCH && (row.watch & WATCH_TOUCH || promote))
+				flush->touched[flush->ntouched++] = delta->lead_id;
+			if (delta->flags & DELTA_CAMPAIGN && row.watch & WATCH_CREDIT)
+				flush->credited[flush->ncredited++] = delta->lead_id;
+			return;
+		}
+		flush_snapshot(flush);
+	}
+}
+
+void
+activity_flush(void)
+{
+	Flush		flush = {.model = model_active(), .now = clock_now()};
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(caller, "leadflow flush", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext each = AllocSetContextCreate(context, "leadflow flush lead", ALLOCSET_DEFAULT_SIZES);
+	Delta	  **deltas;
+	int			n;
+
+	MemoryContextSwitchTo(context);
+	deltas = event_take(flush.model, &n);
+	flush.promotions = MemoryContextAllocHuge(context, sizeof(Promotion) * Max(n, 1));
+	flush.demotions = MemoryContextAllocHuge(context, sizeof(int64) * Max(n, 1));
+	flush.touched = MemoryContextAllocHuge(context, sizeof(int64) * Max(n, 1));
+	flush.credited = MemoryContextAllocHuge(context, sizeof(int64) * Max(n, 1));
+	initStringInfo(&flush.unknown);
+
+	state_open(&flush.table, RowExclusiveLock);
+	flush.leads = table_open(engine_relation("leads"), RowShareLock);
+	flush.lead_slot = table_slot_create(flush.leads, NULL);
+	flush_snapshot(&flush);
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(each);
+		flush_lead(&flush, deltas[i]);
+		MemoryContextSwitchTo(context);
+		MemoryContextReset(each);
+	}
+	PopActiveSnapshot();
+	UnregisterSnapshot(flush.snapshot);
+	ExecDropSingleTupleTableSlot(flush.lead_slot);
+	table_close(flush.leads, NoLock);
+	state_close(&flush.table);
+	CommandCounterIncrement();
+
+	if (flush.unknown.len)
+		ereport(ERROR,
+				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+				 errmsg("activities of unknown leads"),
+				 errdetail("Key (lead_id)=(%s) is not present in table \"leads\".", flush.unknown.data),
+				 errhint("Insert the lead first, or in the same transaction."),
+				 err_constraint("activities", "activities_lead_id_fkey")));
+
+	if (flush.npromotions)
+		transition_promote(flush.promotions, flush.npromotions);
+	if (flush.ndemotions)
+		transition_demote(flush.demotions, flush.ndemotions);
+	if (flush.ntouched)
+		clock_settle(flush.touched, flush.ntouched);
+	if (flush.ncredited)
+		credit_refresh_leads(flush.credited, flush.ncredited);
+
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+}
+
+/* settle() → void */
+PG_FUNCTION_INFO_V1(leadflow_settle);
+Datum
+leadflow_settle(PG_FUNCTION_ARGS)
+{
+	while (event_pending())
+		activity_flush();
+	PG_RETURN_VOID();
+}
+
+/*
+ * _reference_deleted() → trigger, BEFORE and AFTER DELETE … FOR EACH STATEMENT on campaigns and
+ * team_members: what activities refer to stays.  Whoever inserts activities
+ * holds ROW EXCLUSIVE on their table until the end of the transaction, so
+ * after the lock is granted no reference can be in the making.
+ */
+PG_FUNCTION_INFO_V1(leadflow_reference_deleted);
+Datum
+leadflow_reference_deleted(PG_FUNCTION_ARGS)
+{
+	static EngineStatement campaigns = {
+		"SELECT campaign_id FROM leadflow.activities WHERE campaign_id = ANY ($1) LIMIT 1",
+		1, {ENGINE_ARRAY_INT8}
+	};
+	static EngineStatement members = {
+		"SELECT member_id FROM leadflow.activities WHERE member_id = ANY ($1) LIMIT 1",
+		1, {ENGINE_ARRAY_INT8}
+	};
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	TupleTableSlot *slot;
+	EngineContext engine;
+	const char *table;
+	bool		is_campaign;
+	int			attnum;
+	int			n = 0;
+	int			room = 64;
+	int64	   *ids;
+	Datum		array;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
+		!TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be fired by DELETE, FOR EACH STATEMENT",
+						"_reference_deleted")));
+	if (TRIGGER_FIRED_BEFORE(trigger->tg_event))
+	{
+		LockRelationOid(engine_relation("activities"), ShareRowExclusiveLock);
+		return PointerGetDatum(NULL);
+	}
+
+	table = RelationGetRelationName(trigger->tg_relation);
+	is_campaign = strcmp(table, "campaigns") == 0;
+	attnum = SPI_fnumber(RelationGetDescr(trigger->tg_relation), "id");
+	ids = palloc(sizeof(int64) * room);
+	slot = MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation), &TTSOpsMinimalTuple);
+	tuplestore_rescan(trigger->tg_oldtable);
+	while (tuplestore_gettupleslot(trigger->tg_oldtable, true, false, slot))
+	{
+		bool		isnull;
+
+		if (n == room)
+			ids = repalloc(ids, sizeof(int64) * (room *= 2));
+		ids[n++] = DatumGetInt64(slot_getattr(slot, attnum, &isnull));
+	}
+	ExecDropSingleTupleTableSlot(slot);
+
+	engine_enter(&engine);
+	array = int8_array(ids, n);
+	if (engine_query(is_campaign ? &campaigns : &members, &array, NULL) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+				 errmsg("delete on table \"%s\" violates the references of activities", table),
+				 errdetail("Key (id)=(%lld) is still referenced from table \"activities\".",
+						   (long long) spi_int64(0, 1)),
+				 err_constraint("activities", is_campaign ? "activities_campaign_id_fkey" :
+								"activities_member_id_fkey")));
+	engine_leave(&engine);
+	return PointerGetDatum(NULL);
+}

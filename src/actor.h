@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ * actor.h
+ *	  Who acts.
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADFLOW_ACTOR_H
+#define LEADFLOW_ACTOR_H
+
+#include "postgres.h"
+
+typedef struct Actor
+{
+	int64		member_id;		/* 0 = none */
+	int			team;			/* TEAM_… */
+} Actor;
+
+/* Roles …_app, superusers, the owner of the tables. */
+extern bool actor_may_act_for_others(void);
+
+/* Those, and …_admin: may insert in any stage and back-date moves. */
+extern bool actor_may_import(void);
+
+/* Who acts; refuses whoever may not, and, where one is needed, who is nobody. */
+extern Actor actor_resolve(const char *stage_by, bool needed);
+
+#endif							/* LEADFLOW_ACTOR_H */

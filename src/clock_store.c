@@ -1,0 +1,745 @@
+/*-------------------------------------------------------------------------
+ * clock_store.c
+ *	  SLA clocks: leadflow.sla_clocks, and handoffs.first_touch_at/touches.
+ *
+ * A clock starts when a lead is handed over: it enters a stage of category
+ * handoff from one of another category.  What is fixed then (policy, calendar,
+ * due_at, warn_at) stays; a later edit of policies or calendars does not touch
+ * it.  Everything else about a clock is a function of its start, the lead's
+ * history and its sales touches, in the view leadflow._clock_facts.  So there is one
+ * way to settle clocks, whatever happened (a move, a touch that is late,
+ * back-dated or voided, a new owner): compare the rows of these leads with that view
+ * and write what differs.
+ *
+ * What the sweep has announced (warned_at, breached_at) is memory, not
+ * derived; the state of a clock that still runs goes by it.
+ *
+ * Concurrency: who settles has the leads' state rows locked and reads at a
+ * later snapshot.  The sweep locks the same rows, but skips those that somebody
+ * has, so it never waits and nobody deadlocks with it; what it skips it finds
+ * next time.  It checks each clock again when it writes.
+ *
+ * Cost: a move that starts clocks is one INSERT and a look for touches at or after
+ * that instant; settling reads the lead's history and its activities since the
+ * hand-off.
+ *
+ * Limits: a calendar that isn't open for the target within 50 years can't be
+ * counted in.  A policy that names one is refused; where a calendar was
+ * emptied later, the move goes through with a warning, and the clock counts
+ * around the clock: too early is seen, never is not.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "common/int.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "calendar_store.h"
+#include "clock_store.h"
+#include "condition.h"
+#include "config_cache.h"
+#include "errors.h"
+#include "guc.h"
+#include "spi.h"
+
+#define HORIZON (INT64CONST(50) * 366 * USECS_PER_DAY)
+#define ANNOUNCE_BATCH 1000
+#define ENGINE_ARRAY_TIMESTAMPTZ 1185
+
+typedef enum ClockMetric
+{
+	TIME_TO_ACCEPT,
+	TIME_TO_FIRST_TOUCH
+} ClockMetric;
+
+#define CLOCK_METRICS 2
+static const char *const metric_names[CLOCK_METRICS] = {"time_to_accept", "time_to_first_touch"};
+
+typedef struct SlaPolicy
+{
+	int64		id;
+	int64		target;			/* microseconds of working time */
+	int64		warn_after;		/* likewise; -1 = no warning */
+	int64		calendar_id;	/* 0 = the owner's */
+	Condition  *condition;		/* NULL = every lead */
+	TimestampTz from;
+	TimestampTz until;
+	bool		from_inclusive;
+	bool		until_inclusive;
+} SlaPolicy;
+
+typedef struct MemberCalendar
+{
+	int64		member_id;
+	int64		calendar_id;
+} MemberCalendar;
+
+typedef struct SlaConfig
+{
+	bool		any;
+	bool		conditional;
+	int			npolicies[CLOCK_METRICS];
+	SlaPolicy  *policies[CLOCK_METRICS];	/* in the order in which they are asked */
+	int			nmembers;
+	MemberCalendar *members;	/* by member_id */
+} SlaConfig;
+
+/* A lead as JSON */
+typedef struct LeadDocument
+{
+	int64		lead_id;
+	Jsonb	   *document;
+} LeadDocument;
+
+/* A batch of clocks to start, column by column */
+typedef struct NewClocks
+{
+	int			n;
+	Datum	   *lead_id;
+	Datum	   *policy_id;
+	Datum	   *metric;
+	Datum	   *member_id;
+	Datum	   *started_at;
+	Datum	   *due_at;
+	Datum	   *warn_at;
+	Datum	   *handoff_id;
+	Datum	   *calendar_id;
+} NewClocks;
+
+/* ---------------------------------------------------------------------
+ * Policies
+ * ---------------------------------------------------------------------
+ */
+
+static void
+load_policies(SlaConfig *config, MemoryContext context)
+{
+	static EngineStatement statement = {
+		"SELECT id, metric, (extract(epoch FROM target) * 1000000)::bigint, warn_fraction, calendar_id,"
+		" condition, coalesce(lower(valid), '-infinity'), coalesce(upper(valid), 'infinity'),"
+		" lower_inc(valid), upper_inc(valid)"
+		" FROM leadflow.sla_policies"
+		" WHERE team = 'sales' AND target IS NOT NULL AND NOT isempty(valid)"
+		" ORDER BY priority DESC, id",
+		0, {0}
+	};
+	uint64		n = engine_query(&statement, NULL, NULL);
+
+	MemoryContextSwitchTo(context);
+	for (int m = 0; m < CLOCK_METRICS; m++)
+		config->policies[m] = palloc0(sizeof(SlaPolicy) * Max(n, 1));
+
+	for (uint64 r = 0; r < n; r++)
+	{
+		char	   *metric = spi_text(r, 2);
+		Datum		value;
+		bool		isnull;
+
+		for (int m = 0; m < CLOCK_METRICS; m++)
+		{
+			SlaPolicy  *policy;
+
+			if (strcmp(metric, metric_names[m]) != 0)
+				continue;
+			config->any = true;
+			policy = &config->policies[m][config->npolicies[m]++];
+			policy->id = spi_int64(r, 1);
+			policy->target = spi_int64(r, 3);
+			value = spi_value(r, 4, &isnull);
+			policy->warn_after = isnull ? -1 :
+				(int64) rint((double) policy->target * DatumGetFloat8(value));
+			policy->calendar_id = spi_int64(r, 5);
+			value = spi_value(r, 6, &isnull);
+			if (!isnull)
+			{
+				policy->condition = condition_make(value);
+				config->conditional = true;
+			}
+			policy->from = DatumGetTimestampTz(spi_value(r, 7, &isnull));
+			policy->until = DatumGetTimestampTz(spi_value(r, 8, &isnull));
+			policy->from_inclusive = DatumGetBool(spi_value(r, 9, &isnull));
+			policy->until_inclusive = DatumGetBool(spi_value(r, 10, &isnull));
+		}
+	}
+}
+
+/* Members whose calendar exists: team_members is not the place to trust an id from. */
+static void
+load_members(SlaConfig *config, MemoryContext context)
+{
+	static EngineStatement statement = {
+		"SELECT m.id, c.id FROM leadflow.team_members m"
+		" JOIN leadflow.calendars c ON c.id = m.calendar_id ORDER BY m.id",
+		0, {0}
+	};
+	uint64		n = engine_query(&statement, NULL, NULL);
+
+	MemoryContextSwitchTo(context);
+	config->members = palloc(sizeof(MemberCalendar) * Max(n, 1));
+	for (uint64 r = 0; r < n; r++)
+	{
+		config->members[r].member_id = spi_int64(r, 1);
+		config->members[r].calendar_id = spi_int64(r, 2);
+	}
+	config->nmembers = (int) n;
+}
+
+/* SPI leaves its own context behind, hence the switching back. */
+static void *
+load_config(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	SlaConfig  *config = palloc0(sizeof(SlaConfig));
+
+	load_policies(config, context);
+	if (config->any)
+		load_members(config, context);
+	return config;
+}
+
+static const SlaConfig *
+sla_config(void)
+{
+	static const char *const tables[] = {"sla_policies", "calendars", "team_members", NULL};
+	static ConfigPart part = {
+		.name = "leadflow service levels",
+		.tables = tables,
+		.load = load_config
+	};
+
+	return config_get(&part);
+}
+
+static bool
+policy_is_valid(const SlaPolicy *policy, TimestampTz at)
+{
+	return (at > policy->from || (at == policy->from && policy->from_inclusive)) &&
+		(at < policy->until || (at == policy->until && policy->until_inclusive));
+}
+
+/* The member's calendar, 0 = none */
+static int64
+member_calendar(const SlaConfig *config, int64 member_id)
+{
+	int			lo = 0;
+	int			hi = config->nmembers;
+
+	while (lo < hi)
+	{
+		int			mid = (lo + hi) / 2;
+
+		if (config->members[mid].member_id < member_id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < config->nmembers && config->members[lo].member_id == member_id ?
+		config->members[lo].calendar_id : 0;
+}
+
+/* ---------------------------------------------------------------------
+ * Starting
+ * ---------------------------------------------------------------------
+ */
+
+/* The instant that far ahead, or the last one there is. */
+static TimestampTz
+ahead(TimestampTz from, int64 usecs)
+{
+	TimestampTz result;
+
+	if (pg_add_s64_overflow(from, usecs, &result) || !IS_VALID_TIMESTAMP(result))
+		return END_TIMESTAMP - 1;
+	return result;
+}
+
+/* Is it open for that long within the horizon? Then calendar_add() can't fail. */
+static bool
+can_count(const Calendar *calendar, TimestampTz from, int64 target)
+{
+	return calendar->always ? ahead(from, target) < END_TIMESTAMP - 1 :
+		calendar_elapsed(calendar, from, ahead(from, HORIZON)) >= target;
+}
+
+static TimestampTz
+deadline(const Calendar *calendar, TimestampTz from, int64 usecs)
+{
+	return calendar ? calendar_add(calendar, from, usecs) : ahead(from, usecs);
+}
+
+static void
+add_clock(NewClocks *clocks, const SlaConfig *config, const SlaPolicy *policy,
+		  ClockMetric metric, const Move *move, int64 *warned_calendar)
+{
+	int64		calendar_id = policy->calendar_id ? policy->calendar_id :
+		member_calendar(config, move->owner_id);
+	const Calendar *calendar = calendar_id ? calendar_get(calendar_id) : NULL;
+	int			i = clocks->n++;
+
+	if (calendar && !can_count(calendar, move->at, policy->target))
+	{
+		if (*warned_calendar != calendar_id)
+			ereport(WARNING,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("calendar \"%s\" is not open long enough for a service level", calendar->name),
+					 errdetail("Clocks that would count in it count around the clock."),
+					 errhint("Give it hours in leadflow.calendar_hours.")));
+		*warned_calendar = calendar_id;
+		calendar_id = 0;
+		calendar = NULL;
+	}
+
+	clocks->lead_id[i] = Int64GetDatum(move->lead_id);
+	clocks->policy_id[i] = Int64GetDatum(policy->id);
+	clocks->metric[i] = CStringGetTextDatum(metric_names[metric]);
+	clocks->member_id[i] = Int64GetDatum(move->owner_id);
+	clocks->started_at[i] = TimestampTzGetDatum(move->at);
+	clocks->due_at[i] = TimestampTzGetDatum(deadline(calendar, move->at, policy->target));
+	clocks->warn_at[i] = TimestampTzGetDatum(policy->warn_after < 0 ? DT_NOBEGIN :
+											 deadline(calendar, move->at, policy->warn_after));
+	clocks->handoff_id[i] = Int64GetDatum(move->handoff_id);
+	clocks->calendar_id[i] = Int64GetDatum(calendar_id);
+}
+
+static Datum
+wide_array(Datum *values, int n, Oid type)
+{
+	return PointerGetDatum(construct_array(values, n, type, sizeof(int64),
+										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/* The leads as JSON, by id */
+static LeadDocument *
+read_documents(const Move *const *moves, int nmoves, int *n)
+{
+	static EngineStatement statement = {
+		"SELECT lead_id, doc FROM leadflow._lead_documents WHERE lead_id = ANY ($1) ORDER BY lead_id",
+		1, {ENGINE_ARRAY_INT8}
+	};
+	int64	   *leads = palloc(sizeof(int64) * nmoves);
+	LeadDocument *documents;
+	Datum		argument;
+
+	for (int i = 0; i < nmoves; i++)
+		leads[i] = moves[i]->lead_id;
+	argument = int8_array(leads, nmoves);
+	*n = (int) engine_query(&statement, &argument, NULL);
+	documents = palloc(sizeof(LeadDocument) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+	{
+		bool		isnull;
+		Datum		document = spi_value(i, 2, &isnull);
+
+		documents[i].lead_id = spi_int64(i, 1);
+		documents[i].document = isnull ? NULL : DatumGetJsonbP(document);
+	}
+	return documents;
+}
+
+static int
+compare_documents(const void *a, const void *b)
+{
+	int64		left = ((const LeadDocument *) a)->lead_id;
+	int64		right = ((const LeadDocument *) b)->lead_id;
+
+	return left < right ? -1 : left > right;
+}
+
+static const SlaPolicy *
+choose_policy(const SlaConfig *config, ClockMetric metric, const Move *move, Jsonb *document)
+{
+	for (int i = 0; i < config->npolicies[metric]; i++)
+	{
+		const SlaPolicy *policy = &config->policies[metric][i];
+
+		if (policy_is_valid(policy, move->at) &&
+			(policy->condition == NULL ||
+			 (document && condition_holds(policy->condition, document))))
+			return policy;
+	}
+	return NULL;
+}
+
+static void
+insert_clocks(NewClocks *clocks)
+{
+	/*
+	 * The move's history row is the last one at that instant.  It tells the
+	 * clock's end from moves before it, where several happen at one instant.
+	 */
+	static EngineStatement statement = {
+		"INSERT INTO leadflow.sla_clocks (lead_id, policy_id, metric, member_id, state, started_at,"
+		" due_at, warn_at, handoff_id, calendar_id, history_id)"
+		" SELECT n.lead_id, n.policy_id, n.metric, nullif(n.member_id, 0), 'running', n.started_at,"
+		" n.due_at, nullif(n.warn_at, '-infinity'), nullif(n.handoff_id, 0), nullif(n.calendar_id, 0),"
+		" (SELECT max(h.id) FROM leadflow.stage_history h"
+		"  WHERE h.lead_id = n.lead_id AND h.entered_at = n.started_at)"
+		" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+		" AS n (lead_id, policy_id, metric, member_id, started_at, due_at, warn_at, handoff_id, calendar_id)",
+		9, {ENGINE_ARRAY_INT8, ENGINE_ARRAY_INT8, ENGINE_ARRAY_TEXT, ENGINE_ARRAY_INT8,
+			ENGINE_ARRAY_TIMESTAMPTZ, ENGINE_ARRAY_TIMESTAMPTZ, ENGINE_ARRAY_TIMESTAMPTZ,
+			ENGINE_ARRAY_INT8, ENGINE_ARRAY_INT8}
+	};
+	int			n = clocks->n;
+	Datum		values[9];
+
+	values[0] = wide_array(clocks->lead_id, n, INT8OID);
+	values[1] = wide_array(clocks->policy_id, n, INT8OID);
+	values[2] = PointerGetDatum(construct_array(clocks->metric, n, TEXTOID, -1, false, TYPALIGN_INT));
+	values[3] = wide_array(clocks->member_id, n, INT8OID);
+	values[4] = wide_array(clocks->started_at, n, TIMESTAMPTZOID);
+	values[5] = wide_array(clocks->due_at, n, TIMESTAMPTZOID);
+	values[6] = wide_array(clocks->warn_at, n, TIMESTAMPTZOID);
+	values[7] = wide_array(clocks->handoff_id, n, INT8OID);
+	values[8] = wide_array(clocks->calendar_id, n, INT8OID);
+	(void) engine_execute(&statement, values, NULL);
+}
+
+static void
+start_clocks(const SlaConfig *config, const Move *const *moves, int n)
+{
+	NewClocks	clocks = {0};
+	LeadDocument *documents = NULL;
+	int			ndocuments = 0;
+	int64		warned_calendar = 0;
+	int			size = n * CLOCK_METRICS;
+
+	if (config->conditional)
+		documents = read_documents(moves, n, &ndocuments);
+
+	clocks.lead_id = palloc(sizeof(Datum) * size);
+	clocks.policy_id = palloc(sizeof(Datum) * size);
+	clocks.metric = palloc(sizeof(Datum) * size);
+	clocks.member_id = palloc(sizeof(Datum) * size);
+	clocks.started_at = palloc(sizeof(Datum) * size);
+	clocks.due_at = palloc(sizeof(Datum) * size);
+	clocks.warn_at = palloc(sizeof(Datum) * size);
+	clocks.handoff_id = palloc(sizeof(Datum) * size);
+	clocks.calendar_id = palloc(sizeof(Datum) * size);
+
+	for (int i = 0; i < n; i++)
+	{
+		LeadDocument key = {.lead_id = moves[i]->lead_id};
+		LeadDocument *found = NULL;
+
+		CHECK_FOR_INTERRUPTS();
+		if (ndocuments > 0)
+			found = bsearch(&key, documents, ndocuments, sizeof(LeadDocument), compare_documents);
+		for (int m = 0; m < CLOCK_METRICS; m++)
+		{
+			const SlaPolicy *policy = choose_policy(config, m, moves[i],
+													found ? found->document : NULL);
+
+			if (policy)
+				add_clock(&clocks, config, policy, m, moves[i], &warned_calendar);
+		}
+	}
+	if (clocks.n > 0)
+		insert_clocks(&clocks);
+}
+
+/* ---------------------------------------------------------------------
+ * Settling
+ * ---------------------------------------------------------------------
+ */
+
+static void
+settle_handoffs(Datum leads)
+{
+	static EngineStatement statement = {
+		"UPDATE leadflow.handoffs h SET first_touch_at = f.first_touch_at, touches = f.touches"
+		" FROM leadflow._handoff_facts f"
+		" WHERE f.handoff_id = h.id AND h.lead_id = ANY ($1) AND f.lead_id = ANY ($1)"
+		" AND (h.first_touch_at, h.touches) IS DISTINCT FROM (f.first_touch_at, f.touches)",
+		1, {ENGINE_ARRAY_INT8}
+	};
+
+	(void) engine_execute(&statement, &leads, NULL);
+}
+
+/*
+ * A clock that runs (again) is the present owner's.  One that stops stays with
+ * whoever had it; if nobody had, it is the new owner's, who answered.
+ */
+static void
+settle_clocks(Datum leads)
+{
+	static EngineStatement statement = {
+		"UPDATE leadflow.sla_clocks c SET stopped_at = f.stopped_at,"
+		" state = CASE WHEN f.outcome IS NOT NULL THEN f.outcome WHEN c.breached_at IS NOT NULL THEN 'breached'"
+		"  WHEN c.warned_at IS NOT NULL THEN 'warning' ELSE 'running' END,"
+		" member_id = CASE WHEN f.stopped_at IS NULL THEN l.owner_id"
+		"  WHEN c.stopped_at IS NULL THEN coalesce(c.member_id, l.owner_id) ELSE c.member_id END"
+		" FROM leadflow._clock_facts f JOIN leadflow.leads l ON l.id = f.lead_id"
+		" WHERE f.clock_id = c.id AND c.lead_id = ANY ($1) AND f.lead_id = ANY ($1)"
+		" AND (c.stopped_at IS DISTINCT FROM f.stopped_at"
+		"  OR f.outcome IS NOT NULL AND c.state <> f.outcome"
+		"  OR f.outcome IS NULL AND c.member_id IS DISTINCT FROM l.owner_id)",
+		1, {ENGINE_ARRAY_INT8}
+	};
+
+	(void) engine_execute(&statement, &leads, NULL);
+}
+
+void
+clock_settle(const int64 *leads, int n)
+{
+	const SlaConfig *config;
+	EngineContext engine;
+	Datum		argument;
+
+	if (n == 0)
+		return;
+	config = sla_config();
+	engine_enter(&engine);
+	argument = int8_array(leads, n);
+	settle_handoffs(argument);
+	/* a policy that has clocks can't be deleted, so without policies there are none */
+	if (config->any)
+		settle_clocks(argument);
+	engine_leave(&engine);
+}
+
+/*
+ * Touches at or after the instant of a hand-off that was made just now: they
+ * came first because the move or they are dated so.
+ */
+static int64 *
+touched_already(const Move *const *moves, int nmoves, int *n)
+{
+	static EngineStatement statement = {
+		"SELECT m.lead_id FROM unnest($1, $2) AS m (lead_id, at)"
+		" WHERE EXISTS (SELECT FROM leadflow.activities a"
+		"  JOIN leadflow.activity_kinds k ON k.kind = a.kind AND k.role = 'sales_touch'"
+		"  WHERE a.lead_id = m.lead_id AND a.occurred_at >= m.at AND a.voided_at IS NULL)",
+		2, {ENGINE_ARRAY_INT8, ENGINE_ARRAY_TIMESTAMPTZ}
+	};
+	Datum	   *leads = palloc(sizeof(Datum) * nmoves);
+	Datum	   *instants = palloc(sizeof(Datum) * nmoves);
+	Datum		values[2];
+	int64	   *result;
+
+	for (int i = 0; i < nmoves; i++)
+	{
+		leads[i] = Int64GetDatum(moves[i]->lead_id);
+		instants[i] = TimestampTzGetDatum(moves[i]->at);
+	}
+	values[0] = wide_array(leads, nmoves, INT8OID);
+	values[1] = wide_array(instants, nmoves, TIMESTAMPTZOID);
+	*n = (int) engine_query(&statement, values, NULL);
+	result = palloc(sizeof(int64) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+		result[i] = spi_int64(i, 1);
+	return result;
+}
+
+static bool
+category_is(const char *category, const char *name)
+{
+	return category && strcmp(category, name) == 0;
+}
+
+void
+clock_moves(const Move *moves, int n)
+{
+	const Move **entered = palloc(sizeof(Move *) * Max(n, 1));
+	int64	   *left = palloc(sizeof(int64) * Max(n, 1));
+	int			nentered = 0;
+	int			nleft = 0;
+	const SlaConfig *config;
+	EngineContext engine;
+
+	for (int i = 0; i < n; i++)
+	{
+		const Move *move = &moves[i];
+		bool		was_handoff = category_is(move->from_category, "handoff");
+		bool		is_handoff = category_is(move->to_category, "handoff");
+
+		if (is_handoff && !was_handoff && !move->imported)
+			entered[nentered++] = move;
+
+		/* sales to sales ends nothing */
+		if ((was_handoff && !is_handoff) ||
+			(category_is(move->from_category, "sales") && !category_is(move->to_category, "sales")))
+			left[nleft++] = move->lead_id;
+	}
+	if (nentered == 0 && nleft == 0)
+		return;
+
+	config = sla_config();
+	if (nentered == 0 && !config->any)
+		return;
+	engine_enter(&engine);
+	if (config->any)
+	{
+		if (nleft > 0)
+			settle_clocks(int8_array(left, nleft));
+		if (nentered > 0)
+			start_clocks(config, entered, nentered);
+	}
+	if (nentered > 0)
+	{
+		int			ntouched;
+		int64	   *touched = touched_already(entered, nentered, &ntouched);
+
+		if (ntouched > 0)
+		{
+			Datum		leads = int8_array(touched, ntouched);
+
+			settle_handoffs(leads);
+			if (config->any)
+				settle_clocks(leads);
+		}
+	}
+	engine_leave(&engine);
+	pfree(entered);
+	pfree(left);
+}
+
+/* ---------------------------------------------------------------------
+ * The sweep
+ * ---------------------------------------------------------------------
+ */
+
+/*
+ * Announces in portions along the index, (instant, id) by (instant, id): what
+ * is due is found without a look at what isn't, however stale the statistics,
+ * and clocks of leads that somebody has locked don't hold up the rest.  Returns warned or
+ * breached clocks, and those of them whose policy says notify.
+ */
+static void
+announce(EngineStatement *statement, TimestampTz at, int64 *announced, int64 *notified)
+{
+	Datum		values[4];
+	int64		seen;
+
+	values[0] = TimestampTzGetDatum(at);
+	values[1] = TimestampTzGetDatum(DT_NOBEGIN);
+	values[2] = Int64GetDatum(0);
+	values[3] = Int64GetDatum(ANNOUNCE_BATCH);
+	do
+	{
+		bool		isnull;
+
+		CHECK_FOR_INTERRUPTS();
+		(void) engine_execute(statement, values, NULL);
+		seen = spi_int64(0, 1);
+		*announced += spi_int64(0, 2);
+		*notified += spi_int64(0, 3);
+		if (seen == ANNOUNCE_BATCH)
+		{
+			values[1] = spi_value(0, 4, &isnull);
+			values[2] = spi_value(0, 5, &isnull);
+		}
+		SPI_freetuptable(SPI_tuptable);
+	} while (seen == ANNOUNCE_BATCH);
+}
+
+#define ANNOUNCE_SQL(due, still, change) \
+	"WITH portion AS MATERIALIZED (" \
+	"  SELECT c.id, c.lead_id, c." due " AS due FROM leadflow.sla_clocks c" \
+	"  WHERE " still " AND (c." due ", c.id) > ($2, $3)" \
+	"  ORDER BY c." due ", c.id LIMIT $4)," \
+	" locked AS MATERIALIZED (" \
+	"  SELECT p.id FROM portion p JOIN leadflow.score_state s ON s.lead_id = p.lead_id" \
+	"  ORDER BY p.lead_id FOR NO KEY UPDATE OF s SKIP LOCKED)," \
+	" told AS (" \
+	"  UPDATE leadflow.sla_clocks c SET " change \
+	"  FROM locked WHERE c.id = locked.id AND " still \
+	"  RETURNING c.policy_id)" \
+	" SELECT (SELECT count(*) FROM portion), count(*), count(*) FILTER (WHERE p.on_breach = 'notify')," \
+	"  (SELECT max(due) FROM portion)," \
+	"  (SELECT id FROM portion ORDER BY due DESC, id DESC LIMIT 1)" \
+	" FROM told JOIN leadflow.sla_policies p ON p.id = told.policy_id"
+
+Announced
+clock_announce(TimestampTz at)
+{
+	/* also those that were stopped since, but too late */
+	static EngineStatement breaches = {
+		ANNOUNCE_SQL("due_at",
+					 "c.due_at < $1 AND c.breached_at IS NULL AND c.state IN ('running', 'warning', 'breached')",
+					 "state = 'breached', breached_at = $1"),
+		4, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID}
+	};
+	/* a warning after the breach would help nobody */
+	static EngineStatement warnings = {
+		ANNOUNCE_SQL("warn_at",
+					 "c.warn_at <= $1 AND c.due_at >= $1 AND c.state = 'running'",
+					 "state = 'warning', warned_at = $1"),
+		4, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID}
+	};
+	Announced	announced = {0};
+	int64		ignored = 0;
+	EngineContext engine;
+
+	engine_enter(&engine);
+	announce(&breaches, at, &announced.breached, &announced.escalated);
+	announce(&warnings, at, &announced.warned, &ignored);
+	engine_leave(&engine);
+	return announced;
+}
+
+/*
+ * A site that has deleted the system's move from nurture to lead doesn't want
+ * it.  Leads that somebody is working on are left for the next sweep.
+ */
+int64 *
+clock_revisits(TimestampTz at, int *n)
+{
+	static EngineStatement statement = {
+		"SELECT l.id FROM leadflow.leads l"
+		" WHERE l.stage = 'nurture' AND l.revisit_on <="
+		"  (SELECT ($1 AT TIME ZONE s.time_zone)::date FROM leadflow.settings s)"
+		" AND EXISTS (SELECT FROM leadflow.stage_transitions t"
+		"  WHERE t.from_stage = 'nurture' AND t.to_stage = 'lead' AND 'system' = ANY (t.teams))"
+		" ORDER BY l.id FOR NO KEY UPDATE OF l SKIP LOCKED",
+		1, {TIMESTAMPTZOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		value = TimestampTzGetDatum(at);
+	EngineContext engine;
+	int64	   *leads;
+
+	engine_enter(&engine);
+	*n = (int) engine_execute(&statement, &value, NULL);
+	leads = MemoryContextAlloc(caller, sizeof(int64) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+		leads[i] = spi_int64(i, 1);
+	engine_leave(&engine);
+	return leads;
+}
+
+void
+clock_check_target(const Interval *target, const char *column, int64 calendar_id)
+{
+	const Calendar *calendar;
+	int64		usecs;
+
+	if (target->month != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s of a service level must have a fixed length", column),
+				 errdetail("Months and years have none."),
+				 errhint("Use days (of 24 hours), hours and minutes."),
+				 err_column("sla_policies", column)));
+	if (calendar_id == 0)
+		return;
+
+	usecs = target->day * USECS_PER_DAY + target->time;
+	calendar = calendar_get(calendar_id);
+	if (!can_count(calendar, clock_now(), usecs))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 calendar->never ?
+				 errmsg("calendar \"%s\" is never open", calendar->name) :
+				 errmsg("calendar \"%s\" is not open for that long within 50 years", calendar->name),
+				 errhint("Give it hours in leadflow.calendar_hours."),
+				 err_column("sla_policies", "calendar_id")));
+}

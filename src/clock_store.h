@@ -1,0 +1,44 @@
+/*-------------------------------------------------------------------------
+ * clock_store.h
+ *	  SLA clocks and what sales touches do to hand-offs.
+ *
+ * All arrays of leads are sorted by id, without duplicates.
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADFLOW_CLOCK_STORE_H
+#define LEADFLOW_CLOCK_STORE_H
+
+#include "move.h"
+
+/*
+ * Starts and stops clocks for a batch of moves, at most one a lead (leads'
+ * state rows are locked).  Called after history and hand-off rows are
+ * written, so handoff_id and owner_id are final.
+ */
+extern void clock_moves(const Move *moves, int n);
+
+/*
+ * Sales touches of these leads were recorded, changed, voided or deleted, or
+ * their owner changed (hand-off rows written): handoffs.first_touch_at and
+ * touches, end, state and member of their clocks are derived anew.  State
+ * rows are locked.  Harmless, if slow, for any lead at any time.
+ */
+extern void clock_settle(const int64 *leads, int n);
+
+/* What a sweep announced. */
+typedef struct Announced
+{
+	int64		warned;
+	int64		breached;
+	int64		escalated;
+} Announced;
+
+extern Announced clock_announce(TimestampTz at);
+
+/* Leads whose revisit date has come by then, locked; in id order, palloc'd. */
+extern int64 *clock_revisits(TimestampTz at, int *n);
+
+/* Refuses a target that no clock could count: months, or a calendar closed for good. */
+extern void clock_check_target(const Interval *target, const char *column, int64 calendar_id);
+
+#endif							/* LEADFLOW_CLOCK_STORE_H */

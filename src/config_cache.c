@@ -1,0 +1,105 @@
+/*-------------------------------------------------------------------------
+ * config_cache.c
+ *	  One flag for each part of the configuration: has it changed?
+ *
+ * The callback does no catalog access.  A part is loaded at the latest
+ * snapshot, so that a session in REPEATABLE READ does not keep an old one for
+ * its later transactions; it becomes valid as the last step, so that an error while
+ * loading leaves nothing half done, and a change that arrives while loading
+ * leaves it stale.  What an aborted transaction changed is invalidated again
+ * by core when it aborts.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "config_cache.h"
+#include "spi.h"
+
+static ConfigPart *parts = NULL;
+
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	for (ConfigPart *part = parts; part; part = part->next)
+	{
+		if (!OidIsValid(relid))
+			part->stale = true;
+		for (int i = 0; !part->stale && i < (int) lengthof(part->relids) && part->tables[i]; i++)
+		{
+			if (part->relids[i] == relid)
+				part->stale = true;
+		}
+	}
+}
+
+void *
+config_get(ConfigPart *part)
+{
+	MemoryContext context;
+	MemoryContext caller;
+	EngineContext engine;
+	void	   *data;
+
+	if (part->context && !part->stale)
+		return part->data;
+
+	if (!part->registered)
+	{
+		part->registered = true;
+		part->next = parts;
+		parts = part;
+	}
+	for (int i = 0; part->tables[i]; i++)
+		part->relids[i] = engine_relation(part->tables[i]);
+
+	part->stale = false;
+	context = AllocSetContextCreate(CacheMemoryContext, "leadflow configuration", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSetIdentifier(context, part->name);
+	PG_TRY();
+	{
+		engine_enter(&engine);
+		caller = MemoryContextSwitchTo(context);
+		data = part->load();
+		MemoryContextSwitchTo(caller);
+		engine_leave(&engine);
+	}
+	PG_CATCH();
+	{
+		part->stale = true;
+		MemoryContextDelete(context);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+
+	/* whoever still holds the old one does so no longer than this transaction */
+	if (part->context)
+		MemoryContextSetParent(part->context, TopTransactionContext);
+	part->context = context;
+	part->data = data;
+	return data;
+}
+
+/* _config_changed() → trigger, on every table of the configuration */
+PG_FUNCTION_INFO_V1(leadflow_config_changed);
+Datum
+leadflow_config_changed(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager", "_config_changed")));
+	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	return PointerGetDatum(NULL);
+}
+
+void
+config_cache_init(void)
+{
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+}

@@ -1,0 +1,181 @@
+/*-------------------------------------------------------------------------
+ * deal_store.c
+ *	  Rows of deals and what they are asked with (row 2).
+ *
+ * Columns of transition tables are found by name: a table may have been
+ * altered, or restored with its columns in another order.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "deal_store.h"
+#include "row_lock.h"
+#include "spi.h"
+
+int
+table_column(TupleDesc desc, const char *name)
+{
+	int			number = SPI_fnumber(desc, name);
+
+	if (number <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" is missing", name)));
+	return number;
+}
+
+static int
+compare_deals(const void *a, const void *b)
+{
+	return compare_ids(&((const DealRow *) a)->id, &((const DealRow *) b)->id);
+}
+
+DealRow *
+deal_rows(Tuplestorestate *rows, TupleDesc desc, int *n)
+{
+	int			id = table_column(desc, "id");
+	int			lead_id = table_column(desc, "lead_id");
+	int			corrects = table_column(desc, "corrects_deal_id");
+	int			status = table_column(desc, "status");
+	int			opened_at = table_column(desc, "opened_at");
+	int			closed_at = table_column(desc, "closed_at");
+	int			amount = table_column(desc, "amount");
+	int			currency = table_column(desc, "currency");
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	int			room = 16;
+	DealRow    *deals = palloc(sizeof(DealRow) * room);
+
+	*n = 0;
+	tuplestore_rescan(rows);
+	while (tuplestore_gettupleslot(rows, true, false, slot))
+	{
+		DealRow    *deal;
+		bool		isnull;
+		Datum		value;
+
+		if (*n == room)
+			deals = repalloc_huge(deals, sizeof(DealRow) * (room *= 2));
+		deal = &deals[(*n)++];
+		deal->id = DatumGetInt64(slot_getattr(slot, id, &isnull));
+		value = slot_getattr(slot, lead_id, &isnull);
+		deal->has_lead = !isnull;
+		deal->lead_id = isnull ? 0 : DatumGetInt64(value);
+		value = slot_getattr(slot, corrects, &isnull);
+		deal->is_correction = !isnull;
+		deal->corrects = isnull ? 0 : DatumGetInt64(value);
+		value = slot_getattr(slot, status, &isnull);
+		deal->status = deal_status(TextDatumGetCString(value));
+		deal->opened_at = DatumGetTimestampTz(slot_getattr(slot, opened_at, &isnull));
+		value = slot_getattr(slot, closed_at, &isnull);
+		deal->closed_at = isnull ? DT_NOEND : DatumGetTimestampTz(value);
+		deal->amount = DatumGetNumericCopy(slot_getattr(slot, amount, &isnull));
+		deal->currency = TextDatumGetCString(slot_getattr(slot, currency, &isnull));
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	qsort(deals, *n, sizeof(DealRow), compare_deals);
+	return deals;
+}
+
+DealLead *
+deal_leads_lock(const IdSet *leads, int *n)
+{
+	static EngineStatement stages = {
+		"SELECT l.id, l.stage FROM leadflow.leads l WHERE l.id = ANY ($1) ORDER BY 1",
+		1, {ENGINE_ARRAY_INT8}
+	};
+	static EngineStatement deals = {
+		"SELECT d.lead_id, d.id, d.status, d.opened_at, d.closed_at FROM leadflow.deals d"
+		" WHERE d.lead_id = ANY ($1) AND d.corrects_deal_id IS NULL ORDER BY 1, 2",
+		1, {ENGINE_ARRAY_INT8}
+	};
+	Datum		values[] = {int8_array(leads->ids, leads->n)};
+	DealLead   *found;
+	DealRow    *rows;
+	uint64		nrows;
+
+	for (int i = 0; i < leads->n; i++)
+		(void) row_lock_named("leads", leads->ids[i]);
+
+	nrows = engine_query(&stages, values, NULL);
+	*n = (int) nrows;
+	found = palloc0(sizeof(DealLead) * Max(*n, 1));
+	for (uint64 r = 0; r < nrows; r++)
+	{
+		found[r].id = spi_int64(r, 1);
+		found[r].stage = deal_stage(spi_text(r, 2));
+	}
+	SPI_freetuptable(SPI_tuptable);
+
+	nrows = engine_query(&deals, values, NULL);
+	rows = palloc0(sizeof(DealRow) * Max(nrows, 1));
+	for (uint64 r = 0, lead = 0; r < nrows; r++)
+	{
+		DealRow    *row = &rows[r];
+		bool		isnull;
+
+		row->has_lead = true;
+		row->lead_id = spi_int64(r, 1);
+		row->id = spi_int64(r, 2);
+		row->status = deal_status(spi_text(r, 3));
+		row->opened_at = DatumGetTimestampTz(spi_value(r, 4, &isnull));
+		row->closed_at = DatumGetTimestampTz(spi_value(r, 5, &isnull));
+		if (isnull)
+			row->closed_at = DT_NOEND;
+
+		while (lead < *n && found[lead].id < row->lead_id)
+			lead++;
+		if (lead == *n)
+			break;
+		if (found[lead].id != row->lead_id)
+			continue;
+		if (found[lead].ndeals++ == 0)
+			found[lead].deals = row;
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return found;
+}
+
+void
+deal_find_corrected(const IdSet *deals, IdSet *corrected)
+{
+	static EngineStatement statement = {
+		"SELECT DISTINCT c.corrects_deal_id FROM leadflow.deals c WHERE c.corrects_deal_id = ANY ($1)",
+		1, {ENGINE_ARRAY_INT8}
+	};
+	uint64		rows;
+
+	if (deals->n == 0)
+		return;
+	rows = engine_query(&statement, (Datum[]) {int8_array(deals->ids, deals->n)}, NULL);
+	for (uint64 r = 0; r < rows; r++)
+		ids_add(corrected, spi_int64(r, 1));
+	SPI_freetuptable(SPI_tuptable);
+}
+
+bool
+campaign_is_used(int64 campaign_id)
+{
+	static EngineStatement statement = {
+		"SELECT EXISTS (SELECT FROM leadflow.leads WHERE campaign_id = $1)"
+		" OR EXISTS (SELECT FROM leadflow.activities WHERE campaign_id = $1)",
+		1, {INT8OID}
+	};
+	EngineContext engine;
+	bool		used;
+	bool		isnull;
+
+	LockRelationOid(engine_relation("activities"), ShareRowExclusiveLock);
+	engine_enter(&engine);
+	engine_query(&statement, (Datum[]) {Int64GetDatum(campaign_id)}, NULL);
+	used = DatumGetBool(spi_value(0, 1, &isnull));
+	engine_leave(&engine);
+	return used;
+}

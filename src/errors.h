@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ * errors.h
+ *	  How leadflow names what a client did wrong.
+ *
+ * Every refusal carries a standard SQLSTATE and a stable constraint name with
+ * schema, table and column, so that drivers and ORMs can tell them apart
+ * without reading the message.
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADFLOW_ERRORS_H
+#define LEADFLOW_ERRORS_H
+
+#include "postgres.h"
+
+#define LEADFLOW_SCHEMA "leadflow"
+
+/* ereport() auxiliary: schema, table and constraint of a refusal. */
+static inline int
+err_constraint(const char *table, const char *constraint)
+{
+	err_generic_string(PG_DIAG_SCHEMA_NAME, LEADFLOW_SCHEMA);
+	err_generic_string(PG_DIAG_TABLE_NAME, table);
+	if (constraint)
+		err_generic_string(PG_DIAG_CONSTRAINT_NAME, constraint);
+	return 0;
+}
+
+/* ereport() auxiliary: schema, table and column of a refusal. */
+static inline int
+err_column(const char *table, const char *column)
+{
+	err_generic_string(PG_DIAG_SCHEMA_NAME, LEADFLOW_SCHEMA);
+	err_generic_string(PG_DIAG_TABLE_NAME, table);
+	err_generic_string(PG_DIAG_COLUMN_NAME, column);
+	return 0;
+}
+
+#endif							/* LEADFLOW_ERRORS_H */

@@ -1,0 +1,313 @@
+/*-------------------------------------------------------------------------
+ * evaluation.c
+ *	  What activities earn under a model, and how well a lead fits it.
+ *
+ * A tally is the exact meaning of PRODUCT's definition for one lead: limits
+ * first, then decay, then sums by group.  Rules without a limit are added up as their
+ * activities pass; those with one are collected, sorted by rule, bucket, value
+ * and time, and the most recent max_count of each are added at the end.
+ * Memory: one entry an activity that a limited rule matched.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+
+#include "evaluation.h"
+
+/* {"content": …, "campaign": code, "properties": …} */
+Jsonb *
+activity_document(const ActivityRow *row)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	key;
+	JsonbValue	value;
+	JsonbValue *result;
+
+#define PUSH_KEY(name) \
+	(key.type = jbvString, key.val.string.val = (name), key.val.string.len = strlen(name), \
+	 pushJsonbValue(&state, WJB_KEY, &key))
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+
+	PUSH_KEY("content");
+	value.type = jbvNull;
+	if (row->content)
+	{
+		value.type = jbvString;
+		value.val.string.val = VARDATA_ANY(row->content);
+		value.val.string.len = VARSIZE_ANY_EXHDR(row->content);
+	}
+	pushJsonbValue(&state, WJB_VALUE, &value);
+
+	PUSH_KEY("campaign");
+	value.type = jbvNull;
+	if (row->campaign)
+	{
+		value.type = jbvString;
+		value.val.string.val = unconstify(char *, row->campaign);
+		value.val.string.len = strlen(row->campaign);
+	}
+	pushJsonbValue(&state, WJB_VALUE, &value);
+
+	PUSH_KEY("properties");
+	value.type = jbvNull;
+	if (row->properties)
+	{
+		if (JB_ROOT_IS_SCALAR(row->properties))
+			(void) JsonbExtractScalar(&row->properties->root, &value);
+		else
+		{
+			value.type = jbvBinary;
+			value.val.binary.data = &row->properties->root;
+			value.val.binary.len = VARSIZE(row->properties) - VARHDRSZ;
+		}
+	}
+	pushJsonbValue(&state, WJB_VALUE, &value);
+
+	result = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(result);
+}
+
+static Jsonb *
+match_document(const ActivityRow *row, ActivityMatch *match)
+{
+	if (match->document == NULL)
+		match->document = activity_document(row);
+	return match->document;
+}
+
+/*
+ * Which rules an activity matches.  match->rules must have room for all rules
+ * of the model.
+ */
+void
+activity_match(const Model *model, const ActivityRow *row, ActivityMatch *match)
+{
+	const ActivityKind *kind = model_kind(model, row->kind, row->kind_len);
+
+	match->kind = kind;
+	match->nrules = 0;
+	match->disqualifier = NULL;
+	match->document = NULL;
+	if (kind == NULL || kind->role != ROLE_ENGAGEMENT)
+		return;
+
+	for (int i = 0; i < kind->nrules; i++)
+	{
+		const PointRule *rule = kind->rules[i];
+
+		if (rule->condition == NULL ||
+			condition_holds(rule->condition, match_document(row, match)))
+			match->rules[match->nrules++] = rule;
+	}
+	for (int i = 0; i < model->nactivity_disqualifiers && match->disqualifier == NULL; i++)
+	{
+		const Disqualifier *disqualifier = &model->activity_disqualifiers[i];
+
+		if (condition_holds(disqualifier->condition, match_document(row, match)))
+			match->disqualifier = disqualifier;
+	}
+}
+
+void
+tally_init(const Model *model, Tally *tally)
+{
+	memset(tally, 0, sizeof(Tally));
+	tally->context = CurrentMemoryContext;
+	tally->last_at = DT_NOBEGIN;
+	tally->last_engaged_at = DT_NOBEGIN;
+	tally->last_touch_at = DT_NOBEGIN;
+	tally->hand_raised_at = DT_NOBEGIN;
+	tally->disqualified_at = DT_NOEND;
+	tally->sums = palloc0(sizeof(double) * Max(model->ngroups, 1));
+}
+
+/* Keeps a match of a limited rule for tally_limits(). */
+void
+tally_limited(const Model *model, Tally *tally, const PointRule *rule,
+			  const ActivityRow *row, ActivityMatch *match)
+{
+	TallyEntry *entry;
+
+	if (tally->nentries == tally->maxentries)
+	{
+		tally->maxentries = Max(64, tally->maxentries * 2);
+		if (tally->entries == NULL)
+			tally->entries = MemoryContextAlloc(tally->context, sizeof(TallyEntry) * tally->maxentries);
+		else
+			tally->entries = repalloc_huge(tally->entries, sizeof(TallyEntry) * tally->maxentries);
+	}
+	entry = &tally->entries[tally->nentries++];
+	entry->rule = rule;
+	entry->at = row->occurred_at;
+	entry->id = row->id;
+	entry->once = rule->once_per ? condition_value(rule->once_per, match_document(row, match)) : NULL;
+	if (entry->once)
+		entry->once = MemoryContextStrdup(tally->context, entry->once);
+	entry->bucket = 0;
+	if (rule->per)
+		entry->bucket = DatumGetTimestampTz(
+											DirectFunctionCall3(timestamptz_trunc_zone,
+																CStringGetTextDatum(rule->per),
+																TimestampTzGetDatum(row->occurred_at),
+																CStringGetTextDatum(model->time_zone)));
+	entry->counts = false;
+}
+
+void
+tally_add(const Model *model, Tally *tally, const ActivityRow *row)
+{
+	ActivityMatch match;
+	const PointRule *stack_rules[64];
+
+	match.rules = model->nrules <= (int) lengthof(stack_rules) ?
+		stack_rules : palloc(sizeof(PointRule *) * model->nrules);
+	activity_match(model, row, &match);
+	if (match.kind == NULL)
+		return;
+	if (match.kind->role == ROLE_SALES_TOUCH)
+		tally->last_touch_at = Max(tally->last_touch_at, row->occurred_at);
+	if (match.kind->role != ROLE_ENGAGEMENT)
+		return;
+
+	tally->last_engaged_at = Max(tally->last_engaged_at, row->occurred_at);
+	for (int i = 0; i < match.nrules; i++)
+	{
+		const PointRule *rule = match.rules[i];
+
+		if (rule->hand_raise && row->occurred_at >= tally->hand_raised_at)
+		{
+			tally->hand_raised_at = row->occurred_at;
+			tally->hand_raised_by = row->id;
+		}
+		if (rule->max_count > 0)
+			tally_limited(model, tally, rule, row, &match);
+		else
+			points_add(model, tally->sums, &tally->last_at, rule->group, rule->points,
+					   row->occurred_at);
+	}
+	if (match.disqualifier && row->occurred_at < tally->disqualified_at)
+	{
+		tally->disqualified_at = row->occurred_at;
+		tally->disqualified_by = match.disqualifier->id;
+	}
+	if (match.nrules > 0 || match.disqualifier)
+		points_advance(model, tally->sums, &tally->last_at, row->occurred_at);
+}
+
+/* By rule, bucket and value; within them the most recent first. */
+static int
+compare_entries(const void *a, const void *b)
+{
+	const TallyEntry *x = a;
+	const TallyEntry *y = b;
+	int			c;
+
+	if (x->rule != y->rule)
+		return x->rule < y->rule ? -1 : 1;
+	if (x->bucket != y->bucket)
+		return x->bucket < y->bucket ? -1 : 1;
+	if (x->once == NULL || y->once == NULL)
+	{
+		if (x->once != y->once)
+			return x->once == NULL ? -1 : 1;
+	}
+	else if ((c = strcmp(x->once, y->once)) != 0)
+		return c;
+	if (x->at != y->at)
+		return x->at > y->at ? -1 : 1;
+	return -memcmp(&x->id, &y->id, sizeof(pg_uuid_t));
+}
+
+/* Decides which of the collected matches count. */
+void
+tally_limits(Tally *tally)
+{
+	int			rank = 0;
+
+	qsort(tally->entries, tally->nentries, sizeof(TallyEntry), compare_entries);
+	for (int i = 0; i < tally->nentries; i++)
+	{
+		TallyEntry *entry = &tally->entries[i];
+		TallyEntry *before = entry - 1;
+
+		CHECK_FOR_INTERRUPTS();
+		if (i == 0 || entry->rule != before->rule || entry->bucket != before->bucket ||
+			(entry->once == NULL) != (before->once == NULL) ||
+			(entry->once && strcmp(entry->once, before->once) != 0))
+			rank = 0;
+		entry->counts = rank++ < entry->rule->max_count;
+	}
+}
+
+void
+tally_finish(const Model *model, Tally *tally)
+{
+	if (tally->nentries == 0)
+		return;
+	tally_limits(tally);
+	for (int i = 0; i < tally->nentries; i++)
+	{
+		TallyEntry *entry = &tally->entries[i];
+
+		if (entry->counts)
+			points_add(model, tally->sums, &tally->last_at, entry->rule->group,
+					   entry->rule->points, entry->at);
+	}
+}
+
+/*
+ * The persona with the highest clamped sum is the lead's, ties by id; a
+ * persona that matched nothing has sum 0.
+ */
+void
+fit_evaluate(const Model *model, Jsonb *document, Fit *fit)
+{
+	memset(fit, 0, sizeof(Fit));
+	for (int p = 0; p < model->npersonas; p++)
+	{
+		const Persona *persona = &model->personas[p];
+		double		sum = 0;
+		double		points;
+		bool		matched = false;
+		int			known = 0;
+
+		for (int c = 0; c < persona->ncriteria; c++)
+		{
+			const Criterion *criterion = &persona->criteria[c];
+			ListCell   *lc;
+			bool		complete = true;
+
+			if (condition_holds(criterion->condition, document))
+			{
+				sum += criterion->points;
+				matched = true;
+			}
+			foreach(lc, criterion->fields)
+				complete = complete && json_has_value(document, lfirst(lc));
+			known += complete;
+		}
+		points = model->fit ? clamp(sum, model->fit->min, model->fit->max) : 0;
+		if (fit->persona == NULL || points > fit->points)
+		{
+			fit->persona = persona;
+			fit->points = points;
+			fit->sum = sum;
+			fit->matched = matched;
+			fit->known = persona->ncriteria ? (double) known / persona->ncriteria : 0;
+		}
+	}
+	if (model->npersonas == 0 && model->fit)
+		fit->points = clamp(0, model->fit->min, model->fit->max);
+
+	for (int i = 0; i < model->nlead_disqualifiers && fit->disqualifier == NULL; i++)
+	{
+		if (condition_holds(model->lead_disqualifiers[i].condition, document))
+			fit->disqualifier = &model->lead_disqualifiers[i];
+	}
+}

@@ -1,0 +1,53 @@
+/*-------------------------------------------------------------------------
+ * event_store.h
+ *	  What a transaction did to leads, until it is flushed.
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADFLOW_EVENT_STORE_H
+#define LEADFLOW_EVENT_STORE_H
+
+#include "points.h"
+
+/* Delta.flags */
+#define DELTA_RECOMPUTE	0x01	/* compute the sums from the activities */
+#define DELTA_FIT		0x02	/* attributes changed */
+#define DELTA_TOUCH		0x04	/* a sales touch came, went or changed */
+#define DELTA_CAMPAIGN	0x08	/* an engagement with a campaign came, went or changed */
+#define DELTA_REMOVED	0x10	/* evidence may have been taken away */
+#define DELTA_INSERTED	0x20	/* activities were inserted: the lead must exist */
+
+/* What one (sub)transaction did to one lead. */
+typedef struct Delta
+{
+	int64		lead_id;		/* hash key */
+	int			flags;
+	TimestampTz last_at;		/* DT_NOBEGIN = nothing counted */
+	TimestampTz last_engaged_at;
+	TimestampTz last_touch_at;
+	TimestampTz hand_raised_at;
+	pg_uuid_t	hand_raised_by;
+	TimestampTz disqualified_at;	/* DT_NOEND = none */
+	int64		disqualified_by;
+	TimestampTz trigger_at;		/* last activity that earned something */
+	pg_uuid_t	trigger;
+	double		sums[FLEXIBLE_ARRAY_MEMBER];	/* by group, scaled to last_at */
+} Delta;
+
+extern void event_store_init(void (*flush) (void));
+
+/* The present (sub)transaction's delta of a lead, made if it is not there. */
+extern Delta *event_delta(const Model *model, int64 lead_id);
+
+/* Is there anything that is not flushed? */
+extern bool event_pending(void);
+
+/* All of a lead's deltas together, in the current context; NULL = none. */
+extern Delta *event_peek(const Model *model, int64 lead_id);
+
+/*
+ * Takes everything out for a flush, merged and sorted by lead, in the current
+ * context. It comes back if the present subtransaction is rolled back.
+ */
+extern Delta **event_take(const Model *model, int *n);
+
+#endif							/* LEADFLOW_EVENT_STORE_H */

@@ -1,0 +1,25 @@
+/*-------------------------------------------------------------------------
+ * gate.h
+ *	  The MQL gate: may a lead become an MQL?
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADFLOW_GATE_H
+#define LEADFLOW_GATE_H
+
+#include "score_store.h"
+
+/* By points alone: does the score, or a raised hand, open the gate? */
+extern bool gate_points(const Model *model, const StateRow *row, const ScoreRow *score,
+						bool *hand_raise);
+
+/*
+ * What else stands in the way, in words; NULL = nothing.  The lead is given as
+ * its row in leads.
+ */
+extern char *gate_lead_blocked(const Model *model, const StateRow *row, const ScoreRow *score,
+							   HeapTuple lead, TupleDesc desc, bool hand_raise, TimestampTz at);
+
+/* What stands in the way of marketing making the lead an MQL by hand. */
+extern char *gate_by_hand_blocked(int64 lead_id, HeapTuple lead, TupleDesc desc);
+
+#endif							/* LEADFLOW_GATE_H */

@@ -1,0 +1,117 @@
+/*-------------------------------------------------------------------------
+ * guc.c
+ *	  Settings of a session, and the clock that everything goes by.
+ *
+ * leadflow.clock is for tests and simulations: superusers only, unless
+ * GRANT SET ON PARAMETER says otherwise.  It is stored in canonical form (UTC),
+ * so that its meaning does not change with the session's TimeZone.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "guc.h"
+
+char	   *leadflow_actor = NULL;
+int			leadflow_max_clock_skew = 300;
+
+static char *clock_setting = NULL;
+static bool clock_is_set = false;
+static TimestampTz clock_value = 0;
+
+/*
+ * Takes whatever timestamptz input takes; bad input is an error of its own.
+ * The value goes to the assign hook as "extra".
+ */
+static bool
+check_clock(char **newval, void **extra, GucSource source)
+{
+	TimestampTz at;
+	TimestampTz *copy;
+	char	   *canonical;
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int			offset = 0;
+	char		buf[MAXDATELEN + 1];
+
+	if (*newval == NULL || **newval == '\0')
+		return true;
+
+	at = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
+												 CStringGetDatum(*newval),
+												 ObjectIdGetDatum(InvalidOid),
+												 Int32GetDatum(-1)));
+	if (TIMESTAMP_NOT_FINITE(at))
+	{
+		GUC_check_errdetail("The clock must be a finite instant.");
+		return false;
+	}
+	if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
+		return false;
+	EncodeDateTime(&tm, fsec, true, offset, NULL, USE_ISO_DATES, buf);
+	canonical = guc_copy(buf);
+	copy = guc_alloc(sizeof(TimestampTz));
+	if (canonical == NULL || copy == NULL)
+		return false;
+	*copy = at;
+	*extra = copy;
+	guc_release(*newval);
+	*newval = canonical;
+	return true;
+}
+
+static void
+assign_clock(const char *newval, void *extra)
+{
+	clock_is_set = (extra != NULL);
+	clock_value = clock_is_set ? *(TimestampTz *) extra : 0;
+}
+
+TimestampTz
+clock_now(void)
+{
+	return clock_is_set ? clock_value : GetCurrentTransactionStartTimestamp();
+}
+
+TimestampTz
+clock_wall(void)
+{
+	return clock_is_set ? clock_value : GetCurrentTimestamp();
+}
+
+/* leadflow.now() → timestamptz */
+PG_FUNCTION_INFO_V1(leadflow_now);
+Datum
+leadflow_now(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TIMESTAMPTZ(clock_now());
+}
+
+void
+guc_init(void)
+{
+	DefineCustomStringVariable("leadflow.clock",
+							   "Instant that leadflow takes for now; empty means the transaction's start.",
+							   "For tests and simulations.",
+							   &clock_setting, "", PGC_SUSET, 0,
+							   check_clock, assign_clock, NULL);
+	DefineCustomStringVariable("leadflow.actor",
+							   "E-mail of the team member on whose behalf the session acts.",
+							   "Only for roles that may act for others.",
+							   &leadflow_actor, "", PGC_USERSET, 0,
+							   NULL, NULL, NULL);
+	DefineCustomIntVariable("leadflow.max_clock_skew",
+							"How far ahead of now an activity may lie.",
+							NULL,
+							&leadflow_max_clock_skew, 300, 0, 86400, PGC_USERSET, GUC_UNIT_S,
+							NULL, NULL, NULL);
+	MarkGUCPrefixReserved("leadflow");
+}

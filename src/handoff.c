@@ -1,0 +1,242 @@
+/*-------------------------------------------------------------------------
+ * handoff.c
+ *	  Leads that are given to sales: to whom, why, and what became of it.
+ *
+ * A lead in a stage of category handoff has one open row in handoffs, any other lead
+ * has none.  Who gets it: whom the client named in the same statement, else the
+ * owner it has, if that is an active member of sales, else whose turn it is.
+ *
+ * A queue is locked after the leads of the statement, once for all of them, and
+ * until the transaction ends; so turns are exact whoever hands off at the same time.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "clock_store.h"
+#include "compat.h"
+#include "guc.h"
+#include "handoff.h"
+#include "handoff_store.h"
+#include "stage_store.h"
+
+static bool
+is_handoff(const char *category)
+{
+	return category && strcmp(category, "handoff") == 0;
+}
+
+static bool
+is_active_sales(int64 member_id)
+{
+	const Member *member = member_id ? member_by_id(stage_config(), member_id) : NULL;
+
+	return member && member->active && member->team == TEAM_SALES;
+}
+
+/* ---- whose turn it is ---------------------------------------------------- */
+
+/* Gives the leads of these moves to whom the routing says, in their order. */
+static void
+route(Move **moves, Handoff **handoffs, int n)
+{
+	HandoffTarget target = handoff_target();
+	RoutingMember *members = NULL;
+	int			nmembers = 0;
+	int64	   *leads = palloc_array(int64, n);
+	int64	   *owners = palloc_array(int64, n);
+	int			changed = 0;
+
+	if (target.queue_id)
+		members = queue_enter(target.queue_id, &nmembers);
+	for (int i = 0; i < n; i++)
+	{
+		Handoff    *handoff = handoffs[i];
+
+		handoff->owner_id = 0;
+		handoff->queue = target.queue;
+		if (target.assignee_id)
+		{
+			handoff->owner_id = target.assignee_id;
+			handoff->why = psprintf("rule %s", target.rule);
+		}
+		else if (nmembers)
+		{
+			handoff->owner_id = members[routing_pick(members, nmembers)].member_id;
+			handoff->why = "round robin";
+		}
+		else
+			handoff->why = target.queue_id ? "nobody available" : "no queue";
+		if (moves[i]->owner_id != handoff->owner_id)
+		{
+			leads[changed] = moves[i]->lead_id;
+			owners[changed++] = handoff->owner_id;
+			moves[i]->owner_id = handoff->owner_id;
+		}
+	}
+	if (nmembers)
+		queue_leave(target.queue_id, members, nmembers);
+	if (changed)
+		stage_write_owners(leads, owners, changed);
+}
+
+/* ---- into a hand-off and out of it --------------------------------------- */
+
+/* Sales decided, or the lead was taken back. */
+static void
+decide(Move **moves, const LeadUpdate **changes, int n)
+{
+	int64	   *leads = palloc_array(int64, n);
+	TimestampTz *at = palloc_array(TimestampTz, n);
+	const char **decisions = palloc_array(const char *, n);
+	int64	   *ids = palloc0_array(int64, n);
+	Handoff    *taken = palloc0_array(Handoff, n);
+	int			ntaken = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		leads[i] = moves[i]->lead_id;
+		at[i] = moves[i]->at;
+		decisions[i] = moves[i]->to_stage;
+		if (changes[i] && changes[i]->old_owner != moves[i]->owner_id)
+		{
+			/* offered to one, decided by (or for) another: both are on record */
+			bool		by_actor = moves[i]->owner_id == moves[i]->actor_id;
+
+			decisions[i] = by_actor ? "taken over" : "reassigned";
+			taken[ntaken].lead_id = moves[i]->lead_id;
+			taken[ntaken].offered_at = moves[i]->at;
+			taken[ntaken].owner_id = moves[i]->owner_id;
+			taken[ntaken].why = decisions[i];
+			taken[ntaken++].decision = moves[i]->to_stage;
+		}
+	}
+	handoff_decide(leads, at, decisions, n, ids);
+	for (int i = 0; i < n; i++)
+		moves[i]->handoff_id = ids[i];
+	if (ntaken)
+	{
+		handoff_open(taken, ntaken);
+		for (int i = 0; i < ntaken; i++)
+			leads[i] = taken[i].lead_id;
+		clock_settle(leads, ntaken);
+	}
+}
+
+static void
+offer(Move **moves, const LeadUpdate **changes, int n)
+{
+	Handoff    *handoffs = palloc0_array(Handoff, n);
+	Move	  **routed = palloc_array(Move *, n);
+	Handoff   **rows = palloc_array(Handoff *, n);
+	int			nrouted = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		handoffs[i].lead_id = moves[i]->lead_id;
+		handoffs[i].offered_at = moves[i]->at;
+		handoffs[i].owner_id = moves[i]->owner_id;
+		if (changes[i] && changes[i]->owner_given)
+			handoffs[i].why = "given";
+		else if (is_active_sales(moves[i]->owner_id))
+			handoffs[i].why = "owner";
+		else
+		{
+			routed[nrouted] = moves[i];
+			rows[nrouted++] = &handoffs[i];
+		}
+	}
+	if (nrouted)
+		route(routed, rows, nrouted);
+	handoff_open(handoffs, n);
+	for (int i = 0; i < n; i++)
+		moves[i]->handoff_id = handoffs[i].id;
+}
+
+void
+handoff_moves(Move *moves, const LeadUpdate **changes, int n)
+{
+	Move	  **left = palloc_array(Move *, n);
+	Move	  **entered = palloc_array(Move *, n);
+	const LeadUpdate **of_left = palloc0_array(const LeadUpdate *, n);
+	const LeadUpdate **of_entered = palloc0_array(const LeadUpdate *, n);
+	int			nleft = 0;
+	int			nentered = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		/* within the category the offer stays as it is */
+		bool		was = is_handoff(moves[i].from_category);
+		bool		is = is_handoff(moves[i].to_category);
+
+		if (was && !is)
+		{
+			of_left[nleft] = changes ? changes[i] : NULL;
+			left[nleft++] = &moves[i];
+		}
+		else if (is && !was)
+		{
+			of_entered[nentered] = changes ? changes[i] : NULL;
+			entered[nentered++] = &moves[i];
+		}
+	}
+	if (nleft)
+		decide(left, of_left, nleft);
+	if (nentered)
+		offer(entered, of_entered, nentered);
+}
+
+void
+handoff_imported(Move *moves, int n)
+{
+	Handoff    *handoffs = palloc0_array(Handoff, n);
+	int			count = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (!is_handoff(moves[i].to_category))
+			continue;
+		handoffs[count].lead_id = moves[i].lead_id;
+		handoffs[count].offered_at = moves[i].at;
+		handoffs[count].owner_id = moves[i].owner_id;
+		handoffs[count++].why = "imported";
+	}
+	if (count)
+		handoff_open(handoffs, count);
+}
+
+/*
+ * The offer goes to somebody else; a lead that sales had decided on changes
+ * hands with the decision.
+ */
+void
+handoff_reassigned(Move *moves, int n)
+{
+	int64	   *leads = palloc_array(int64, n);
+	TimestampTz *at = palloc_array(TimestampTz, n);
+	const char **decisions = palloc_array(const char *, n);
+	int64	   *ids = palloc0_array(int64, n);
+	Handoff    *handoffs = palloc0_array(Handoff, n);
+	int			count = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		const char *category = moves[i].to_category;
+
+		if (category == NULL || (!is_handoff(category) && strcmp(category, "sales") != 0))
+			continue;
+		leads[count] = moves[i].lead_id;
+		at[count] = Max(clock_now(), moves[i].at);
+		decisions[count] = "reassigned";
+		handoffs[count].lead_id = moves[i].lead_id;
+		handoffs[count].offered_at = at[count];
+		handoffs[count].owner_id = moves[i].owner_id;
+		handoffs[count].why = "reassigned";
+		handoffs[count].decision = is_handoff(category) ? NULL : moves[i].to_stage;
+		count++;
+	}
+	if (count == 0)
+		return;
+	handoff_decide(leads, at, decisions, count, ids);
+	handoff_open(handoffs, count);
+	clock_settle(leads, count);
+}

@@ -1,0 +1,22 @@
+/*-------------------------------------------------------------------------
+ * handoff.h
+ *	  Leads that are given to sales.
+ *
+ * All arrays of moves are sorted by lead; state rows are locked.
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADFLOW_HANDOFF_H
+#define LEADFLOW_HANDOFF_H
+
+#include "lead.h"
+
+/* Moves into and out of a hand-off; fills in owner_id and handoff_id. */
+extern void handoff_moves(Move *moves, const LeadUpdate **changes, int n);
+
+/* Leads inserted in a hand-off. */
+extern void handoff_imported(Move *moves, int n);
+
+/* Leads that got another owner without a move. */
+extern void handoff_reassigned(Move *moves, int n);
+
+#endif							/* LEADFLOW_HANDOFF_H */

@@ -1,0 +1,27 @@
+/*-------------------------------------------------------------------------
+ * leadflow.c
+ *	  The module: calls each concept's init.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "activity.h"
+#include "calendar_store.h"
+#include "config_cache.h"
+#include "event_store.h"
+#include "guc.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	guc_init();
+	config_cache_init();
+	calendar_store_init();
+	event_store_init(activity_flush);
+}

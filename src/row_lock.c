@@ -1,0 +1,110 @@
+/*-------------------------------------------------------------------------
+ * row_lock.c
+ *	  Locking and finding single rows by their bigint key, whatever the
+ *	  isolation level.
+ *
+ * SELECT … FOR UPDATE under REPEATABLE READ fails with 40001 when the row was
+ * changed since the snapshot was taken.  The engine wants the latest version instead, as
+ * referential integrity triggers do, and therefore locks the tuple itself.
+ *
+ * Index scans allocate in the context that is current at their first call, so they
+ * must not outlive it: each of these ends its scan before it returns.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/relscan.h"
+#include "access/skey.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "executor/executor.h"
+#include "utils/fmgroids.h"
+#include "utils/relcache.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "row_lock.h"
+#include "spi.h"
+
+bool
+row_fetch(Relation rel, int64 key, Snapshot snapshot, TupleTableSlot *slot)
+{
+	Relation	index = index_open(RelationGetPrimaryKeyIndex_compat(rel), AccessShareLock);
+	IndexScanDesc scan;
+	ScanKeyData scan_key;
+	bool		found;
+
+	ScanKeyInit(&scan_key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(key));
+	scan = index_beginscan_compat(rel, index, snapshot, 1, 0);
+	index_rescan(scan, &scan_key, 1, NULL, 0);
+	found = index_getnext_slot(scan, ForwardScanDirection, slot);
+	if (found)
+		ExecMaterializeSlot(slot);
+	index_endscan(scan);
+	index_close(index, NoLock);
+	return found;
+}
+
+bool
+row_lock(Relation rel, int64 key, TupleTableSlot *slot)
+{
+	for (;;)
+	{
+		Snapshot	snapshot = RegisterSnapshot(engine_snapshot());
+		TM_FailureData failure;
+		TM_Result	result = TM_Deleted;
+		bool		found;
+
+		PushActiveSnapshot(snapshot);
+		found = row_fetch(rel, key, snapshot, slot);
+		if (found)
+		{
+			ItemPointerData tid = slot->tts_tid;
+
+			result = table_tuple_lock(rel, &tid, snapshot, slot, GetCurrentCommandId(false),
+									  LockTupleNoKeyExclusive, LockWaitBlock,
+									  IsolationIsSerializable() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION,
+									  &failure);
+			if (result == TM_Ok)
+				ExecMaterializeSlot(slot);
+		}
+		PopActiveSnapshot();
+		UnregisterSnapshot(snapshot);
+
+		if (!found)
+			return false;
+		switch (result)
+		{
+			case TM_Ok:
+				return true;
+			case TM_SelfModified:
+				/* changed by the present command: see it on the next round */
+				CommandCounterIncrement();
+				break;
+			case TM_Updated:
+			case TM_Deleted:
+				if (IsolationIsSerializable())
+					ereport(ERROR,
+							(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+							 errmsg("could not serialize access due to concurrent update")));
+				break;
+			default:
+				elog(ERROR, "unexpected result %d of table_tuple_lock", (int) result);
+		}
+	}
+}
+
+bool
+row_lock_named(const char *table, int64 key)
+{
+	Relation	rel = table_open(engine_relation(table), RowShareLock);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	bool		found = row_lock(rel, key, slot);
+
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, NoLock);
+	return found;
+}

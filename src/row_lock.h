@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ * row_lock.h
+ *	  Locking and finding single rows by their bigint key, whatever the
+ *	  isolation level.
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADFLOW_ROW_LOCK_H
+#define LEADFLOW_ROW_LOCK_H
+
+#include "postgres.h"
+#include "executor/tuptable.h"
+#include "nodes/lockoptions.h"
+#include "utils/rel.h"
+#include "utils/snapshot.h"
+
+/* The version of a row that a snapshot sees; its key is column 1 and the primary key. */
+extern bool row_fetch(Relation rel, int64 key, Snapshot snapshot, TupleTableSlot *slot);
+
+/*
+ * Locks the latest version of a row (FOR NO KEY UPDATE), waiting for whoever
+ * has it, and returns it in the slot; false if there is none (any more).
+ */
+extern bool row_lock(Relation rel, int64 key, TupleTableSlot *slot);
+
+/* The same for a table by name, without the row's contents. */
+extern bool row_lock_named(const char *table, int64 key);
+
+#endif							/* LEADFLOW_ROW_LOCK_H */

@@ -1,0 +1,180 @@
+/*-------------------------------------------------------------------------
+ * spi.c
+ *	  Running the engine's own SQL.
+ *
+ * The engine reads and writes its tables as their owner, with search_path
+ * pinned, whoever the client is: the same way referential integrity triggers
+ * do it (ri_triggers.c).  Under READ COMMITTED and REPEATABLE READ it uses the
+ * latest snapshot, under SERIALIZABLE the transaction's.
+ *
+ * Errors need no clean-up: aborting a (sub)transaction restores the user, the
+ * settings and the SPI stack.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "errors.h"
+#include "spi.h"
+
+Oid
+engine_relation(const char *name)
+{
+	Oid			schema = get_namespace_oid(LEADFLOW_SCHEMA, true);
+
+	return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+}
+
+/* The owner of leadflow.leads, on whose behalf the engine works. */
+Oid
+engine_owner(void)
+{
+	Oid			relid = engine_relation("leads");
+	HeapTuple	tuple;
+	Oid			owner;
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the tables of leadflow are not installed"),
+				 errhint("Run SELECT * FROM leadflow.install().")));
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+void
+engine_enter(EngineContext *context)
+{
+	Oid			owner = engine_owner();
+
+	GetUserIdAndSecContext(&context->userid, &context->sec_context);
+	SetUserIdAndSecContext(owner, context->sec_context |
+						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	context->guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+void
+engine_leave(EngineContext *context)
+{
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+	AtEOXact_GUC(false, context->guc_level);
+	SetUserIdAndSecContext(context->userid, context->sec_context);
+}
+
+/*
+ * The latest snapshot is not to be had in a parallel operation; a catalog
+ * snapshot of a relation that is no catalog is just as new.
+ */
+Snapshot
+engine_snapshot(void)
+{
+	if (IsInParallelMode())
+		return GetCatalogSnapshot(engine_relation("settings"));
+	return IsolationIsSerializable() ? GetTransactionSnapshot() : GetLatestSnapshot();
+}
+
+static SPIPlanPtr
+statement_plan(EngineStatement *statement)
+{
+	if (statement->plan == NULL)
+	{
+		SPIPlanPtr	plan = SPI_prepare(statement->sql, statement->nargs, statement->argtypes);
+
+		if (plan == NULL)
+			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+		if (SPI_keepplan(plan) != 0)
+			elog(ERROR, "SPI_keepplan failed");
+		statement->plan = plan;
+	}
+	return statement->plan;
+}
+
+static uint64
+run(EngineStatement *statement, Datum *values, const char *nulls, Snapshot snapshot, bool read_only)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int			result = SPI_execute_snapshot(statement_plan(statement), values, nulls, snapshot,
+											  InvalidSnapshot, read_only, true, 0);
+
+	MemoryContextSwitchTo(caller);	/* SPI leaves its own one behind */
+	if (result < 0)
+		elog(ERROR, "SPI_execute_snapshot failed: %s", SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/* Reads at the latest snapshot, what the transaction did so far included. */
+uint64
+engine_query(EngineStatement *statement, Datum *values, const char *nulls)
+{
+	CommandCounterIncrement();
+	return run(statement, values, nulls, engine_snapshot(), true);
+}
+
+uint64
+engine_query_at(EngineStatement *statement, Datum *values, const char *nulls, Snapshot snapshot)
+{
+	return run(statement, values, nulls, snapshot, true);
+}
+
+uint64
+engine_execute(EngineStatement *statement, Datum *values, const char *nulls)
+{
+	CommandCounterIncrement();
+	return run(statement, values, nulls, engine_snapshot(), false);
+}
+
+Datum
+int8_array(const int64 *values, int n)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		elements[i] = Int64GetDatum(values[i]);
+	return PointerGetDatum(construct_array(elements, n, INT8OID, sizeof(int64),
+										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+Datum
+spi_value(uint64 r, int i, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[r], SPI_tuptable->tupdesc, i, isnull);
+}
+
+int64
+spi_int64(uint64 r, int i)
+{
+	bool		isnull;
+	Datum		value = spi_value(r, i, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+char *
+spi_text(uint64 r, int i)
+{
+	bool		isnull;
+	Datum		value = spi_value(r, i, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}

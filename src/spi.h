@@ -1,0 +1,53 @@
+/*-------------------------------------------------------------------------
+ * spi.h
+ *	  Running the engine's own SQL.
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADFLOW_SPI_H
+#define LEADFLOW_SPI_H
+
+#include "postgres.h"
+#include "executor/spi.h"
+#include "utils/snapshot.h"
+
+/* What engine_enter() saves for engine_leave(). */
+typedef struct EngineContext
+{
+	Oid			userid;
+	int			sec_context;
+	int			guc_level;
+} EngineContext;
+
+/* A statement with its plan, kept for the session; declare it static. */
+typedef struct EngineStatement
+{
+	const char *sql;
+	int			nargs;
+	Oid			argtypes[16];
+	SPIPlanPtr	plan;
+} EngineStatement;
+
+#define ENGINE_ARRAY_INT8 1016
+#define ENGINE_ARRAY_TEXT 1009
+
+extern Oid	engine_relation(const char *name);	/* 0 where it is missing */
+extern Oid	engine_owner(void);
+extern void engine_enter(EngineContext *context);	/* becomes the owner, SPI_connect() */
+extern void engine_leave(EngineContext *context);
+extern Snapshot engine_snapshot(void);
+
+/* Rows processed; SPI_tuptable holds what was returned. NULL datums: nulls[i] = 'n'. */
+extern uint64 engine_query(EngineStatement *statement, Datum *values, const char *nulls);	/* reads */
+extern uint64 engine_execute(EngineStatement *statement, Datum *values, const char *nulls); /* writes */
+
+extern uint64 engine_query_at(EngineStatement *statement, Datum *values, const char *nulls,
+							  Snapshot snapshot);	/* reads, as of a snapshot */
+
+extern Datum int8_array(const int64 *values, int n);	/* bigint[] */
+
+/* Column i (from 1) of row r of SPI_tuptable. */
+extern Datum spi_value(uint64 r, int i, bool *isnull);
+extern int64 spi_int64(uint64 r, int i);	/* 0 for NULL */
+extern char *spi_text(uint64 r, int i); /* palloc'd C string, NULL for NULL */
+
+#endif							/* LEADFLOW_SPI_H */

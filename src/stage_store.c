@@ -1,0 +1,683 @@
+/*-------------------------------------------------------------------------
+ * stage_store.c
+ *	  The lifecycle as configured, the engine's updates of leads, and the
+ *	  history of stages.
+ *
+ * Owns the statements on leads, stage_history and the tables of the lifecycle.
+ * A batch is one statement, whatever its size; arrays are unnested in it.
+ *
+ * The engine's own UPDATE of leads fires the same triggers as a client's.
+ * They know it by the trigger depth at which it must arrive: what a site's
+ * trigger does meanwhile arrives one deeper, and is judged as the client's.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/formatting.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "config_cache.h"
+#include "errors.h"
+#include "spi.h"
+#include "stage_store.h"
+
+#define ARRAY_FLOAT8 1022
+#define ARRAY_INT4 1007
+#define ARRAY_UUID 2951
+
+/*
+ * A plan is kept for the session, and may have been made when the tables were
+ * empty: then a sequential scan looked cheap.  Within engine_enter() and
+ * engine_leave() only.
+ */
+void
+plan_by_index(void)
+{
+	static const char *const off[] = {"enable_seqscan", "enable_hashjoin", "enable_mergejoin"};
+
+	for (int i = 0; i < (int) lengthof(off); i++)
+		(void) set_config_option(off[i], "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* ---- arrays ----------------------------------------------------------------- */
+
+Datum
+text_array(const char *const *values, int n)
+{
+	Datum	   *elements = palloc0_array(Datum, n + 1);
+	bool	   *nulls = palloc0_array(bool, n + 1);
+	int			lower = 1;
+
+	for (int i = 0; i < n; i++)
+	{
+		nulls[i] = values[i] == NULL;
+		if (!nulls[i])
+			elements[i] = CStringGetTextDatum(values[i]);
+	}
+	return PointerGetDatum(construct_md_array(elements, nulls, 1, &n, &lower,
+											  TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* bigint[] in which 0 is NULL */
+static Datum
+id_array(const int64 *values, int n)
+{
+	Datum	   *elements = palloc0_array(Datum, n + 1);
+	bool	   *nulls = palloc0_array(bool, n + 1);
+	int			lower = 1;
+
+	for (int i = 0; i < n; i++)
+	{
+		elements[i] = Int64GetDatum(values[i]);
+		nulls[i] = values[i] == 0;
+	}
+	return PointerGetDatum(construct_md_array(elements, nulls, 1, &n, &lower, INT8OID,
+											  sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+Datum
+time_array(const TimestampTz *values, int n)
+{
+	Datum	   *elements = palloc0_array(Datum, n + 1);
+
+	for (int i = 0; i < n; i++)
+		elements[i] = TimestampTzGetDatum(values[i]);
+	return PointerGetDatum(construct_array(elements, n, TIMESTAMPTZOID, sizeof(TimestampTz),
+										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/* ---- the configuration --------------------------------------------------- */
+
+static const char *const config_tables[] = {
+	"settings", "team_members", "stages", "stage_transitions", "stage_reasons",
+	"public_email_domains", NULL
+};
+
+static int
+team_bits(Datum array)
+{
+	Datum	   *names;
+	int			n;
+	int			bits = 0;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT,
+					  &names, NULL, &n);
+	for (int i = 0; i < n; i++)
+		bits |= team_bit(TextDatumGetCString(names[i]));
+	return bits;
+}
+
+static bool
+spi_bool(uint64 r, int i)
+{
+	bool		isnull;
+	Datum		value = spi_value(r, i, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
+/* Rows of a query; SPI leaves its own context current, what is kept goes to "keep". */
+static int
+config_query(EngineStatement *statement, MemoryContext keep)
+{
+	uint64		n = engine_query(statement, NULL, NULL);
+
+	MemoryContextSwitchTo(keep);
+	return (int) n;
+}
+
+static void *
+config_load(void)
+{
+	static EngineStatement settings = {
+		"SELECT time_zone, role_prefix FROM leadflow.settings"
+	};
+	static EngineStatement stages = {
+		"SELECT name, category FROM leadflow.stages ORDER BY position, name"
+	};
+	static EngineStatement moves = {
+		"SELECT from_stage, to_stage, teams, requires_reason, requires_revisit"
+		" FROM leadflow.stage_transitions ORDER BY id"
+	};
+	static EngineStatement reasons = {
+		"SELECT stage, reason, min_attempts::bigint, requires_note, active"
+		" FROM leadflow.stage_reasons ORDER BY id"
+	};
+	static EngineStatement members = {
+		"SELECT id, lower(email), db_role::text, team, active"
+		" FROM leadflow.team_members ORDER BY lower(email) COLLATE \"C\" NULLS LAST, id"
+	};
+	static EngineStatement domains = {
+		"SELECT domain FROM leadflow.public_email_domains ORDER BY domain COLLATE \"C\""
+	};
+	MemoryContext keep = CurrentMemoryContext;
+	StageConfig *config = palloc0(sizeof(StageConfig));
+	Lifecycle  *lifecycle = &config->lifecycle;
+	char	   *zone = NULL;
+	int			n;
+
+	if (config_query(&settings, keep) > 0)
+	{
+		zone = spi_text(0, 1);
+		config->role_prefix = spi_text(0, 2);
+	}
+	config->time_zone = pg_tzset(zone ? zone : "UTC");
+	if (config->time_zone == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("time zone \"%s\" not recognized", zone),
+				 errhint("Correct leadflow.settings.time_zone.")));
+
+	n = lifecycle->nstages = config_query(&stages, keep);
+	lifecycle->stages = palloc0_array(Stage, n + 1);
+	for (int i = 0; i < n; i++)
+	{
+		lifecycle->stages[i].name = spi_text(i, 1);
+		lifecycle->stages[i].category = spi_text(i, 2);
+	}
+
+	n = lifecycle->nmoves = config_query(&moves, keep);
+	lifecycle->moves = palloc0_array(StageMove, n + 1);
+	for (int i = 0; i < n; i++)
+	{
+		StageMove  *move = &lifecycle->moves[i];
+		bool		isnull;
+
+		move->from = spi_text(i, 1);
+		move->to = spi_text(i, 2);
+		move->teams = team_bits(spi_value(i, 3, &isnull));
+		move->requires_reason = spi_bool(i, 4);
+		move->requires_revisit = spi_bool(i, 5);
+	}
+
+	n = lifecycle->nreasons = config_query(&reasons, keep);
+	lifecycle->reasons = palloc0_array(StageReason, n + 1);
+	for (int i = 0; i < n; i++)
+	{
+		StageReason *reason = &lifecycle->reasons[i];
+
+		reason->stage = spi_text(i, 1);
+		reason->reason = spi_text(i, 2);
+		reason->min_attempts = (int) spi_int64(i, 3);
+		reason->requires_note = spi_bool(i, 4);
+		reason->active = spi_bool(i, 5);
+	}
+
+	n = config->nmembers = config_query(&members, keep);
+	config->members = palloc0_array(Member, n + 1);
+	for (int i = 0; i < n; i++)
+	{
+		Member	   *member = &config->members[i];
+
+		member->id = spi_int64(i, 1);
+		member->email = spi_text(i, 2);
+		member->db_role = spi_text(i, 3);
+		member->team = team_bit(spi_text(i, 4));
+		member->active = spi_bool(i, 5);
+		if (member->email)
+			config->nwith_email = i + 1;
+	}
+
+	n = config->npublic_domains = config_query(&domains, keep);
+	config->public_domains = palloc0_array(char *, n + 1);
+	for (int i = 0; i < n; i++)
+		config->public_domains[i] = spi_text(i, 1);
+
+	return config;
+}
+
+static ConfigPart config_part = {"leadflow lifecycle", config_tables, config_load};
+
+const StageConfig *
+stage_config(void)
+{
+	return config_get(&config_part);
+}
+
+const StageConfig *
+stage_config_reload(void)
+{
+	config_part.stale = true;
+	return config_get(&config_part);
+}
+
+const Member *
+member_by_email(const StageConfig *config, const char *email)
+{
+	char	   *key = str_tolower(email, strlen(email), DEFAULT_COLLATION_OID);
+	int			low = 0;
+	int			high = config->nwith_email;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+		int			cmp = strcmp(config->members[middle].email, key);
+
+		if (cmp == 0)
+			return &config->members[middle];
+		if (cmp < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+const Member *
+member_by_role(const StageConfig *config, const char *role)
+{
+	for (int i = 0; i < config->nmembers; i++)
+	{
+		const char *db_role = config->members[i].db_role;
+
+		if (db_role && strcmp(db_role, role) == 0)
+			return &config->members[i];
+	}
+	return NULL;
+}
+
+const Member *
+member_by_id(const StageConfig *config, int64 id)
+{
+	for (int i = 0; i < config->nmembers; i++)
+	{
+		if (config->members[i].id == id)
+			return &config->members[i];
+	}
+	return NULL;
+}
+
+int64
+account_by_email(const StageConfig *config, const char *email)
+{
+	static EngineStatement account = {
+		"SELECT id FROM leadflow.accounts WHERE lower(domain) = $1", 1, {TEXTOID}
+	};
+	const char *at = strrchr(email, '@');
+	EngineContext engine;
+	char	   *domain;
+	Datum		value;
+	int64		id;
+
+	if (at == NULL || at[1] == '\0')
+		return 0;
+	domain = str_tolower(at + 1, strlen(at + 1), DEFAULT_COLLATION_OID);
+	for (int low = 0, high = config->npublic_domains; low < high;)
+	{
+		int			middle = (low + high) / 2;
+		int			cmp = strcmp(config->public_domains[middle], domain);
+
+		if (cmp == 0)
+			return 0;
+		if (cmp < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+
+	value = CStringGetTextDatum(domain);
+	engine_enter(&engine);
+	id = engine_query(&account, &value, NULL) > 0 ? spi_int64(0, 1) : 0;
+	engine_leave(&engine);
+	return id;
+}
+
+int64
+sales_attempts(int64 lead_id)
+{
+	static EngineStatement attempts = {
+		"SELECT count(*) FROM leadflow.activities a"
+		" JOIN leadflow.activity_kinds k ON k.kind = a.kind AND k.role = 'sales_touch'"
+		" WHERE a.lead_id = $1 AND a.voided_at IS NULL AND a.occurred_at >= coalesce(("
+		"  SELECT h.entered_at FROM leadflow.stage_history h"
+		"  JOIN leadflow.stages s ON s.name = h.to_stage AND s.category = 'handoff'"
+		"  WHERE h.lead_id = $1 ORDER BY h.entered_at DESC LIMIT 1), '-infinity')",
+		1, {INT8OID}
+	};
+	EngineContext engine;
+	Datum		value = Int64GetDatum(lead_id);
+	int64		count;
+
+	engine_enter(&engine);
+	plan_by_index();
+	(void) engine_query(&attempts, &value, NULL);
+	count = spi_int64(0, 1);
+	engine_leave(&engine);
+	return count;
+}
+
+/* ---- the engine's updates of leads --------------------------------------- */
+
+static StageUpdate *current_update = NULL;
+
+static int
+trigger_depth(void)
+{
+	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
+}
+
+/*
+ * Between these two the update runs; call _end() in PG_FINALLY, so that nothing
+ * is expected any more once a (sub)transaction has failed.
+ */
+StageUpdate *
+stage_update_begin(StageUpdate *update)
+{
+	StageUpdate *before = current_update;
+
+	update->depth = trigger_depth() + 1;
+	current_update = update;
+	return before;
+}
+
+void
+stage_update_end(StageUpdate *before)
+{
+	current_update = before;
+}
+
+const StageUpdate *
+stage_update_expected(void)
+{
+	return current_update && current_update->depth == trigger_depth() ? current_update : NULL;
+}
+
+const StageUpdateLead *
+stage_update_lead(const StageUpdate *update, int64 lead_id)
+{
+	int			low = 0;
+	int			high = update->nleads;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (update->leads[middle].lead_id == lead_id)
+			return &update->leads[middle];
+		if (update->leads[middle].lead_id < lead_id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+static void
+update_run(StageUpdate *update, EngineStatement *statement, Datum *values, const char *nulls)
+{
+	EngineContext engine;
+	StageUpdate *before;
+
+	engine_enter(&engine);
+	plan_by_index();
+	before = stage_update_begin(update);
+	PG_TRY();
+	{
+		(void) engine_execute(statement, values, nulls);
+	}
+	PG_FINALLY();
+	{
+		stage_update_end(before);
+	}
+	PG_END_TRY();
+	engine_leave(&engine);
+}
+
+void
+stage_write(StageUpdate *update, const char *to_stage, const char **from, int nfrom)
+{
+	static EngineStatement move = {
+		"UPDATE leadflow.leads SET stage = $2"
+		" WHERE id = ANY ($1) AND stage <> $2 AND ($3 IS NULL OR stage = ANY ($3))",
+		3, {ENGINE_ARRAY_INT8, TEXTOID, ENGINE_ARRAY_TEXT}
+	};
+	int64	   *ids = palloc_array(int64, update->nleads);
+	Datum		values[3];
+
+	for (int i = 0; i < update->nleads; i++)
+		ids[i] = update->leads[i].lead_id;
+	values[0] = int8_array(ids, update->nleads);
+	values[1] = CStringGetTextDatum(to_stage);
+	values[2] = from ? text_array(from, nfrom) : (Datum) 0;
+	update_run(update, &move, values, from ? "   " : "  n");
+}
+
+void
+stage_write_owners(const int64 *leads, const int64 *owners, int n)
+{
+	static EngineStatement route = {
+		"UPDATE leadflow.leads l SET owner_id = m.owner_id"
+		" FROM unnest($1, $2) m (lead_id, owner_id) WHERE l.id = m.lead_id",
+		2, {ENGINE_ARRAY_INT8, ENGINE_ARRAY_INT8}
+	};
+	StageUpdate update = {.kind = STAGE_UPDATE_SILENT};
+	Datum		values[2] = {int8_array(leads, n), id_array(owners, n)};
+
+	update_run(&update, &route, values, NULL);
+}
+
+void
+stage_forget_actors(const int64 *leads, int n)
+{
+	static EngineStatement forget = {
+		"UPDATE leadflow.leads SET stage_by = NULL WHERE id = ANY ($1)", 1, {ENGINE_ARRAY_INT8}
+	};
+	StageUpdate update = {.kind = STAGE_UPDATE_SILENT};
+	Datum		value = int8_array(leads, n);
+
+	update_run(&update, &forget, &value, NULL);
+}
+
+/* ---- history ------------------------------------------------------------- */
+
+StageStatus *
+stage_status(const int64 *leads, int n, int *nfound)
+{
+	static EngineStatement status = {
+		"SELECT l.id, l.stage, l.stage_since, h.to_stage, h.entered_at, s.lead_id IS NOT NULL"
+		" FROM unnest($1) u (id)"
+		" JOIN leadflow.leads l ON l.id = u.id"
+		" LEFT JOIN LATERAL (SELECT h.to_stage, h.entered_at FROM leadflow.stage_history h"
+		"  WHERE h.lead_id = u.id ORDER BY h.entered_at DESC, h.id DESC LIMIT 1) h ON true"
+		" LEFT JOIN leadflow.score_state s ON s.lead_id = u.id"
+		" ORDER BY l.id",
+		1, {ENGINE_ARRAY_INT8}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	EngineContext engine;
+	StageStatus *found;
+	Datum		value = int8_array(leads, n);
+	bool		isnull;
+
+	engine_enter(&engine);
+	plan_by_index();
+	*nfound = (int) engine_query(&status, &value, NULL);
+	MemoryContextSwitchTo(caller);
+	found = palloc0_array(StageStatus, *nfound + 1);
+	for (int i = 0; i < *nfound; i++)
+	{
+		found[i].lead_id = spi_int64(i, 1);
+		found[i].stage = spi_text(i, 2);
+		found[i].stage_since = DatumGetTimestampTz(spi_value(i, 3, &isnull));
+		found[i].history_stage = spi_text(i, 4);
+		found[i].history_since = DatumGetTimestampTz(spi_value(i, 5, &isnull));
+		found[i].has_state = spi_bool(i, 6);
+	}
+	engine_leave(&engine);
+	return found;
+}
+
+/* Closes what is open and opens the new rows, in one statement for the batch. */
+void
+stage_history_write(const Move *moves, const StageFreeze *freezes, int n)
+{
+	static EngineStatement write = {
+		"WITH m AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+		"  m (lead_id, at, from_stage, to_stage, actor_id, team, reason, note, score, model_id,"
+		"     persona, grade, cycle, trigger)),"
+		" closed AS (UPDATE leadflow.stage_history h SET left_at = m.at FROM m"
+		"  WHERE h.lead_id = m.lead_id AND h.left_at IS NULL)"
+		" INSERT INTO leadflow.stage_history (lead_id, entered_at, from_stage, to_stage, actor_id,"
+		"  team, reason, note, score, model_id, persona, grade, cycle, trigger_activity_id)"
+		" SELECT lead_id, at, from_stage, to_stage, actor_id, team, reason, note, score, model_id,"
+		"  persona, grade, cycle, trigger FROM m",
+		14, {
+			ENGINE_ARRAY_INT8, ENGINE_ARRAY_TIMESTAMPTZ, ENGINE_ARRAY_TEXT, ENGINE_ARRAY_TEXT,
+			ENGINE_ARRAY_INT8, ENGINE_ARRAY_TEXT, ENGINE_ARRAY_TEXT, ENGINE_ARRAY_TEXT,
+			ARRAY_FLOAT8, ENGINE_ARRAY_INT8, ENGINE_ARRAY_TEXT, ENGINE_ARRAY_TEXT,
+			ARRAY_INT4, ARRAY_UUID
+		}
+	};
+	int64	   *ids = palloc_array(int64, n);
+	TimestampTz *at = palloc_array(TimestampTz, n);
+	int64	   *actors = palloc_array(int64, n);
+	int64	   *models = palloc_array(int64, n);
+	const char **from = palloc_array(const char *, n);
+	const char **to = palloc_array(const char *, n);
+	const char **team = palloc_array(const char *, n);
+	const char **reason = palloc_array(const char *, n);
+	const char **note = palloc_array(const char *, n);
+	const char **persona = palloc_array(const char *, n);
+	const char **grade = palloc_array(const char *, n);
+	Datum	   *score = palloc0_array(Datum, n);
+	Datum	   *cycle = palloc0_array(Datum, n);
+	Datum	   *trigger = palloc0_array(Datum, n);
+	bool	   *unscored = palloc_array(bool, n);
+	bool	   *untriggered = palloc_array(bool, n);
+	int			lower = 1;
+	EngineContext engine;
+	Datum		values[14];
+
+	for (int i = 0; i < n; i++)
+	{
+		const StageFreeze *freeze = &freezes[i];
+
+		ids[i] = moves[i].lead_id;
+		at[i] = moves[i].at;
+		from[i] = moves[i].from_stage;
+		to[i] = moves[i].to_stage;
+		actors[i] = moves[i].actor_id;
+		team[i] = moves[i].team;
+		reason[i] = moves[i].reason;
+		note[i] = moves[i].note;
+		unscored[i] = !freeze->scored;
+		score[i] = Float8GetDatum(freeze->score);
+		models[i] = freeze->model_id;
+		persona[i] = freeze->persona;
+		grade[i] = freeze->grade ? pnstrdup(&freeze->grade, 1) : NULL;
+		cycle[i] = Int32GetDatum(freeze->cycle);
+		untriggered[i] = !freeze->has_trigger;
+		trigger[i] = UUIDPGetDatum(&freeze->trigger);
+	}
+	values[0] = int8_array(ids, n);
+	values[1] = time_array(at, n);
+	values[2] = text_array(from, n);
+	values[3] = text_array(to, n);
+	values[4] = id_array(actors, n);
+	values[5] = text_array(team, n);
+	values[6] = text_array(reason, n);
+	values[7] = text_array(note, n);
+	values[8] = PointerGetDatum(construct_md_array(score, unscored, 1, &n, &lower, FLOAT8OID,
+												   sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[9] = id_array(models, n);
+	values[10] = text_array(persona, n);
+	values[11] = text_array(grade, n);
+	values[12] = PointerGetDatum(construct_array(cycle, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+	values[13] = PointerGetDatum(construct_md_array(trigger, untriggered, 1, &n, &lower, UUIDOID,
+													UUID_LEN, false, TYPALIGN_CHAR));
+	engine_enter(&engine);
+	plan_by_index();
+	(void) engine_execute(&write, values, NULL);
+	engine_leave(&engine);
+}
+
+void
+stage_history_correct(const Move *moves, int n)
+{
+	static EngineStatement correct = {
+		"UPDATE leadflow.stage_history h SET reason = m.reason, note = m.note"
+		" FROM unnest($1, $2, $3) m (lead_id, reason, note)"
+		" WHERE h.lead_id = m.lead_id AND h.left_at IS NULL",
+		3, {ENGINE_ARRAY_INT8, ENGINE_ARRAY_TEXT, ENGINE_ARRAY_TEXT}
+	};
+	int64	   *ids = palloc_array(int64, n);
+	const char **reason = palloc_array(const char *, n);
+	const char **note = palloc_array(const char *, n);
+	EngineContext engine;
+	Datum		values[3];
+
+	for (int i = 0; i < n; i++)
+	{
+		ids[i] = moves[i].lead_id;
+		reason[i] = moves[i].reason;
+		note[i] = moves[i].note;
+	}
+	values[0] = int8_array(ids, n);
+	values[1] = text_array(reason, n);
+	values[2] = text_array(note, n);
+	engine_enter(&engine);
+	plan_by_index();
+	(void) engine_execute(&correct, values, NULL);
+	engine_leave(&engine);
+}
+
+/* The engine's own names (lead, mql, sql …) are in the code: only a site's stages can change theirs. */
+void
+stage_history_rename(const char *before, const char *after)
+{
+	static EngineStatement renames[] = {
+		{"UPDATE leadflow.stage_history SET to_stage = $2 WHERE to_stage = $1", 2, {TEXTOID, TEXTOID}},
+		{"UPDATE leadflow.stage_history SET from_stage = $2 WHERE from_stage = $1", 2, {TEXTOID, TEXTOID}}
+	};
+	EngineContext engine;
+	Datum		values[2] = {CStringGetTextDatum(before), CStringGetTextDatum(after)};
+
+	engine_enter(&engine);
+	for (int i = 0; i < (int) lengthof(renames); i++)
+		(void) engine_execute(&renames[i], values, NULL);
+	engine_leave(&engine);
+}
+
+/* ---- leads that are gone ------------------------------------------------- */
+
+void
+stage_children_delete(const int64 *leads, int n)
+{
+	static EngineStatement children[] = {
+		{"DELETE FROM leadflow.activities WHERE lead_id = ANY ($1)", 1, {ENGINE_ARRAY_INT8}},
+		{"DELETE FROM leadflow.stage_history WHERE lead_id = ANY ($1)", 1, {ENGINE_ARRAY_INT8}},
+		{"DELETE FROM leadflow.handoffs WHERE lead_id = ANY ($1)", 1, {ENGINE_ARRAY_INT8}},
+		{"DELETE FROM leadflow.sla_clocks WHERE lead_id = ANY ($1)", 1, {ENGINE_ARRAY_INT8}}
+	};
+	EngineContext engine;
+	Datum		value = int8_array(leads, n);
+
+	engine_enter(&engine);
+	plan_by_index();
+	for (int i = 0; i < (int) lengthof(children); i++)
+		(void) engine_execute(&children[i], &value, NULL);
+	engine_leave(&engine);
+}
+
+void
+stage_children_truncate(void)
+{
+	static EngineStatement children = {
+		"TRUNCATE leadflow.score_state, leadflow.activities, leadflow.stage_history,"
+		" leadflow.handoffs, leadflow.sla_clocks"
+	};
+	EngineContext engine;
+
+	engine_enter(&engine);
+	(void) engine_execute(&children, NULL, NULL);
+	engine_leave(&engine);
+}

@@ -1,0 +1,506 @@
+/*-------------------------------------------------------------------------
+ * transition.c
+ *	  The one writer of a lead's stage, and everything that follows from a move.
+ *
+ * A client's UPDATE and the engine's own both pass judge.c row by row, and then,
+ * with the whole batch, apply() below: watch bits, cycle, history, hand-off,
+ * clocks, in this order, under the lock of the leads' state rows.
+ *
+ * A site's AFTER ROW trigger runs before our statement trigger, and may move the same
+ * leads again.  The inner statement is then seen first.  What it finds missing
+ * (the row itself, or the move before) it makes up from OLD, and the outer one
+ * finds done what it came for.  The same heals leads that were written while triggers were off.
+ * Limit: two moves of a lead at one instant that end where they began are taken
+ * for none.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "clock_store.h"
+#include "compat.h"
+#include "guc.h"
+#include "handoff.h"
+#include "lead.h"
+#include "row_lock.h"
+#include "score_store.h"
+#include "stage_store.h"
+#include "transition.h"
+
+static bool
+is(const char *a, const char *b)
+{
+	return a != NULL && strcmp(a, b) == 0;
+}
+
+/* The category of a stage, in this transaction's memory; NULL for no stage. */
+static const char *
+category_of(const char *stage)
+{
+	const Stage *found = stage ? stage_find(&stage_config()->lifecycle, stage) : NULL;
+
+	return found ? pstrdup(found->category) : NULL;
+}
+
+static void
+fill_categories(Move *moves, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		moves[i].from_category = category_of(moves[i].from_stage);
+		moves[i].to_category = category_of(moves[i].to_stage);
+	}
+}
+
+/* ---- what follows from moves --------------------------------------------- */
+
+/* Which of the engine's promotions this is, if it is one. */
+static const StageUpdateLead *
+promotion_of(const Move *move)
+{
+	const StageUpdate *update = stage_update_expected();
+
+	if (update == NULL || update->kind != STAGE_UPDATE_SYSTEM)
+		return NULL;
+	return stage_update_lead(update, move->lead_id);
+}
+
+static void
+watch_of(const Move *move, int *set, int *clear)
+{
+	*set = 0;
+	*clear = WATCH_GATE | WATCH_EVIDENCE;
+	if (is(move->to_stage, "lead") || is(move->to_stage, "nurture"))
+		*set |= WATCH_GATE;
+	if (is(move->to_category, "handoff"))
+		*set |= WATCH_TOUCH;
+	if ((is(move->to_stage, "mql") || is(move->to_stage, "sql")) && is(move->team, "system") &&
+		promotion_of(move))
+		*set |= WATCH_EVIDENCE;
+	*clear &= ~*set;
+}
+
+/*
+ * Moves of one kind in one call; since the calls lock by turns, a batch of several
+ * kinds is locked in id order first.
+ */
+static void
+write_watch(const Move *moves, int n)
+{
+	int64	   *ids = palloc_array(int64, n);
+	int		   *sets = palloc_array(int, n);
+	int		   *clears = palloc_array(int, n);
+	bool	   *done = palloc0_array(bool, n);
+	bool		mixed = false;
+
+	for (int i = 0; i < n; i++)
+	{
+		watch_of(&moves[i], &sets[i], &clears[i]);
+		mixed |= sets[i] != sets[0] || clears[i] != clears[0];
+	}
+	for (int i = 0; mixed && i < n; i++)
+		(void) row_lock_named("score_state", moves[i].lead_id);
+	for (int i = 0; i < n; i++)
+	{
+		int			count = 0;
+
+		if (done[i])
+			continue;
+		for (int j = i; j < n; j++)
+		{
+			if (!done[j] && sets[j] == sets[i] && clears[j] == clears[i])
+			{
+				ids[count++] = moves[j].lead_id;
+				done[j] = true;
+			}
+		}
+		score_watch(ids, count, sets[i], clears[i]);
+	}
+}
+
+/*
+ * A lead that comes back begins a new cycle: the gate may open for it once more.  One that the
+ * engine takes back (evidence voided) or wakes (the revisit day) is in the same.
+ */
+static bool
+begins_cycle(const Move *move)
+{
+	if (move->from_stage == NULL)
+		return false;
+	return is(move->to_stage, "nurture") ||
+		(is(move->to_stage, "lead") && !is(move->team, "system"));
+}
+
+static void
+write_cycles(const Move *moves, int n)
+{
+	int64	   *ids = palloc_array(int64, n);
+	TimestampTz *since = palloc_array(TimestampTz, n);
+	int			count = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (begins_cycle(&moves[i]))
+		{
+			ids[count] = moves[i].lead_id;
+			since[count++] = moves[i].at;
+		}
+	}
+	if (count)
+		score_cycle_begin(ids, since, count);
+}
+
+static void
+write_history(const Move *moves, int n)
+{
+	StageFreeze *freezes = palloc0_array(StageFreeze, n);
+
+	for (int i = 0; i < n; i++)
+	{
+		const StageUpdateLead *promotion = promotion_of(&moves[i]);
+		ScoreRow	score;
+
+		freezes[i].cycle = 1;
+		freezes[i].scored = score_read(moves[i].lead_id, moves[i].at, &score);
+		if (freezes[i].scored)
+		{
+			const char *persona = score.persona_id ? score_persona_name(score.persona_id) : NULL;
+
+			freezes[i].score = score.score;
+			freezes[i].model_id = score.model_id;
+			freezes[i].persona = persona ? pstrdup(persona) : NULL;
+			freezes[i].grade = score.grade;
+			freezes[i].cycle = score.cycle;
+		}
+		if (promotion && promotion->has_trigger)
+		{
+			freezes[i].has_trigger = true;
+			freezes[i].trigger = promotion->trigger;
+		}
+	}
+	stage_history_write(moves, freezes, n);
+}
+
+/* The single sequence. */
+static void
+apply(Move *moves, const LeadUpdate **changes, int n)
+{
+	if (n == 0)
+		return;
+	fill_categories(moves, n);
+	write_watch(moves, n);
+	write_cycles(moves, n);
+	write_history(moves, n);
+	handoff_moves(moves, changes, n);
+	clock_moves(moves, n);
+}
+
+/* ---- rows that are new --------------------------------------------------- */
+
+/* Leads that are there and have no state yet: the others were seen to before, or are gone. */
+static int
+keep_unknown(Move *moves, int n)
+{
+	int64	   *ids = palloc_array(int64, n);
+	StageStatus *status;
+	int			nfound;
+	int			kept = 0;
+	int			s = 0;
+
+	for (int i = 0; i < n; i++)
+		ids[i] = moves[i].lead_id;
+	status = stage_status(ids, n, &nfound);
+	for (int i = 0; i < n; i++)
+	{
+		while (s < nfound && status[s].lead_id < moves[i].lead_id)
+			s++;
+		if (s < nfound && status[s].lead_id == moves[i].lead_id && !status[s].has_state)
+			moves[kept++] = moves[i];
+	}
+	return kept;
+}
+
+void
+transition_added(Move *moves, int n)
+{
+	int64	   *ids;
+	int		   *watch;
+
+	n = keep_unknown(moves, n);
+	if (n == 0)
+		return;
+	ids = palloc_array(int64, n);
+	watch = palloc_array(int, n);
+	fill_categories(moves, n);
+	for (int i = 0; i < n; i++)
+	{
+		int			clear;
+
+		ids[i] = moves[i].lead_id;
+		watch_of(&moves[i], &watch[i], &clear);
+	}
+	score_leads_added(ids, watch, n);
+	write_history(moves, n);
+	handoff_imported(moves, n);
+}
+
+/* ---- rows that were changed ---------------------------------------------- */
+
+/*
+ * Compares what the statement did with what history says: "lost" are moves
+ * that nobody recorded, moves[] those of the statement; both count from 0.
+ */
+static void
+sort_out(LeadUpdate *changes, int n, Move *lost, int *nlost, const LeadUpdate **moved, int *nmoved)
+{
+	int64	   *ids = palloc_array(int64, n);
+	Move	   *unknown = palloc_array(Move, n);
+	StageStatus *status;
+	int			nfound;
+	int			nunknown = 0;
+	int			s = 0;
+
+	*nlost = *nmoved = 0;
+	for (int i = 0; i < n; i++)
+		ids[i] = changes[i].move.lead_id;
+	status = stage_status(ids, n, &nfound);
+	for (int i = 0; i < n; i++)
+	{
+		LeadUpdate *change = &changes[i];
+		const StageStatus *is_now;
+
+		while (s < nfound && status[s].lead_id < change->move.lead_id)
+			s++;
+		if (s == nfound || status[s].lead_id != change->move.lead_id)
+		{
+			/* deleted by a trigger meanwhile */
+			change->moved = change->corrected = change->attributes = false;
+			change->old_owner = change->move.owner_id;
+			continue;
+		}
+		is_now = &status[s];
+		if (!is_now->has_state)
+			unknown[nunknown++] = change->before;
+		else if (is_now->history_stage == NULL)
+			lost[(*nlost)++] = change->before;
+		else if (is(is_now->history_stage, is_now->stage) &&
+				 is_now->history_since == is_now->stage_since)
+			change->moved = false;	/* an inner statement came before */
+		else if (!is(is_now->history_stage, change->before.to_stage))
+		{
+			lost[*nlost] = change->before;
+			lost[(*nlost)++].from_stage = is_now->history_stage;
+		}
+		if (change->moved)
+			moved[(*nmoved)++] = change;
+	}
+	transition_added(unknown, nunknown);
+}
+
+/*
+ * The state rows of everything that is written to below, in id order; needed
+ * where more than one batch follows, for each locks only its own.
+ */
+static void
+lock_states(const LeadUpdate *changes, int n)
+{
+	for (int i = 0; i < n; i++)
+		(void) row_lock_named("score_state", changes[i].move.lead_id);
+}
+
+void
+transition_changed(LeadUpdate *changes, int n)
+{
+	Move	   *lost = palloc_array(Move, n + 1);
+	Move	   *moves = palloc_array(Move, n + 1);
+	Move	   *others = palloc_array(Move, n + 1);
+	const LeadUpdate **moved = palloc0_array(const LeadUpdate *, n + 1);
+	int64	   *ids = palloc_array(int64, n + 1);
+	int			nlost;
+	int			nmoved;
+	int			count = 0;
+
+	sort_out(changes, n, lost, &nlost, moved, &nmoved);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (changes[i].attributes)
+			ids[count++] = changes[i].move.lead_id;
+	}
+	if (count)
+		score_leads_changed(ids, count);
+
+	if (nlost)
+	{
+		lock_states(changes, n);
+		apply(lost, NULL, nlost);
+	}
+	for (int i = 0; i < nmoved; i++)
+		moves[i] = moved[i]->move;
+	apply(moves, moved, nmoved);
+
+	count = 0;
+	for (int i = 0; i < n; i++)
+	{
+		if (!changes[i].moved && changes[i].old_owner != changes[i].move.owner_id)
+			others[count++] = changes[i].move;
+	}
+	if (count)
+	{
+		fill_categories(others, count);
+		lock_states(changes, n);
+		handoff_reassigned(others, count);
+	}
+
+	count = 0;
+	for (int i = 0; i < n; i++)
+	{
+		if (!changes[i].moved && changes[i].corrected)
+			others[count++] = changes[i].move;
+	}
+	if (count)
+		stage_history_correct(others, count);
+}
+
+/* ---- the engine's own moves ---------------------------------------------- */
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int
+compare_leads(const void *a, const void *b)
+{
+	int64		x = ((const StageUpdateLead *) a)->lead_id;
+	int64		y = ((const StageUpdateLead *) b)->lead_id;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Moves those that stand in one of "candidates", as far as the system may make that move. */
+static void
+move_listed(StageUpdate *update, const char *to_stage, const char *const *candidates, int n)
+{
+	const char **from = palloc_array(const char *, n);
+	int			nfrom = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		const StageMove *move = stage_move_find(&stage_config()->lifecycle, candidates[i], to_stage);
+
+		if (move && stage_move_allowed(move, TEAM_SYSTEM))
+			from[nfrom++] = candidates[i];
+	}
+	if (nfrom && update->nleads)
+	{
+		qsort(unconstify(StageUpdateLead *, update->leads), update->nleads,
+			  sizeof(StageUpdateLead), compare_leads);
+		stage_write(update, to_stage, from, nfrom);
+	}
+}
+
+static StageUpdateLead *
+leads_of(const int64 *ids, int n)
+{
+	StageUpdateLead *leads = palloc0_array(StageUpdateLead, n + 1);
+
+	for (int i = 0; i < n; i++)
+	{
+		leads[i].lead_id = ids[i];
+		leads[i].at = DT_NOBEGIN;
+	}
+	return leads;
+}
+
+void
+transition_promote(const Promotion *promotions, int n)
+{
+	static const char *const to_mql[] = {"lead", "nurture"};
+	static const char *const to_sql[] = {"mql"};
+	StageUpdateLead *leads = palloc0_array(StageUpdateLead, n + 1);
+	StageUpdate update = {.kind = STAGE_UPDATE_SYSTEM, .leads = leads};
+
+	for (int pass = 0; pass < 2; pass++)
+	{
+		update.nleads = 0;
+		for (int i = 0; i < n; i++)
+		{
+			StageUpdateLead *lead = &leads[update.nleads];
+
+			if (pass == 1 && !promotions[i].to_sql)
+				continue;
+			lead->lead_id = promotions[i].lead_id;
+			lead->at = DT_NOBEGIN;
+			lead->has_trigger = promotions[i].has_trigger;
+			lead->trigger = promotions[i].trigger;
+			update.nleads++;
+		}
+		if (pass == 0)
+			move_listed(&update, "mql", to_mql, lengthof(to_mql));
+		else
+			move_listed(&update, "sql", to_sql, lengthof(to_sql));
+	}
+}
+
+void
+transition_demote(const int64 *leads, int n)
+{
+	static const char *const from[] = {"mql", "sql"};
+	StageUpdate update = {
+		.kind = STAGE_UPDATE_SYSTEM, .reason = "evidence_voided", .leads = leads_of(leads, n), .nleads = n
+	};
+
+	move_listed(&update, "lead", from, lengthof(from));
+}
+
+void
+transition_revisit(const int64 *leads, int n)
+{
+	static const char *const from[] = {"nurture"};
+	StageUpdate update = {
+		.kind = STAGE_UPDATE_SYSTEM, .reason = "revisit", .leads = leads_of(leads, n), .nleads = n
+	};
+
+	move_listed(&update, "lead", from, lengthof(from));
+}
+
+/*
+ * Deals are facts: no transition needs to be listed.  Runs of one stage are one
+ * UPDATE; a lead that comes twice is moved twice, in the order given.
+ */
+void
+transition_by_deals(const DealMove *moves, int n)
+{
+	int64	   *ids = palloc_array(int64, n + 1);
+
+	for (int i = 0; i < n; i++)
+		ids[i] = moves[i].lead_id;
+	qsort(ids, n, sizeof(int64), compare_ids);
+	for (int i = 0; i < n; i++)
+	{
+		if (i == 0 || ids[i] != ids[i - 1])
+			(void) row_lock_named("leads", ids[i]);
+	}
+
+	for (int i = 0; i < n;)
+	{
+		StageUpdateLead *leads = palloc0_array(StageUpdateLead, n - i);
+		StageUpdate update = {.kind = STAGE_UPDATE_SYSTEM, .leads = leads};
+		const char *to_stage = moves[i].to_stage;
+
+		for (; i < n && strcmp(moves[i].to_stage, to_stage) == 0; i++)
+		{
+			if (update.nleads && moves[i].lead_id <= leads[update.nleads - 1].lead_id)
+				break;
+			leads[update.nleads].lead_id = moves[i].lead_id;
+			leads[update.nleads++].at = moves[i].at;
+		}
+		stage_write(&update, to_stage, NULL, 0);
+	}
+}

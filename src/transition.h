@@ -1,0 +1,46 @@
+/*-------------------------------------------------------------------------
+ * transition.h
+ *	  The one writer of a lead's stage.
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADFLOW_TRANSITION_H
+#define LEADFLOW_TRANSITION_H
+
+#include "postgres.h"
+#include "datatype/timestamp.h"
+#include "utils/uuid.h"
+
+#include "move.h"
+
+/* A lead whose gate opened, found by the flush; its leads row is locked. */
+typedef struct Promotion
+{
+	int64		lead_id;
+	bool		has_trigger;
+	pg_uuid_t	trigger;		/* activity that did it */
+	bool		hand_raise;
+	bool		to_sql;			/* goes on to sql in the same transaction */
+} Promotion;
+
+/* lead|nurture → mql for all, then mql → sql for those that go on; by the system. */
+extern void transition_promote(const Promotion *promotions, int n);
+
+/* mql|sql → lead, reason evidence_voided, by the system; rows are locked. */
+extern void transition_demote(const int64 *leads, int n);
+
+/* nurture → lead, reason revisit, by the system: their date has come; rows are locked. */
+extern void transition_revisit(const int64 *leads, int n);
+
+/*
+ * Deal-driven moves by the system, from wherever the lead stands: stage
+ * entered at "at", but never before the previous move.
+ */
+typedef struct DealMove
+{
+	int64		lead_id;
+	const char *to_stage;
+	TimestampTz at;
+} DealMove;
+extern void transition_by_deals(const DealMove *moves, int n);
+
+#endif							/* LEADFLOW_TRANSITION_H */
