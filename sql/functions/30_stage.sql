@@ -1,0 +1,59 @@
+-- The lifecycle: triggers on leads, and move().
+
+CREATE OR REPLACE FUNCTION leadflow._leads_judge() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'leadflow_lead_judge'
+	LANGUAGE C;
+COMMENT ON FUNCTION leadflow._leads_judge() IS
+'Internal. Trigger BEFORE INSERT OR UPDATE of each lead: judges a move (is there one, who makes it, the reason, the gate) and fills in what leadflow keeps; writes nothing but the row.';
+
+CREATE OR REPLACE FUNCTION leadflow._leads_inserted() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'leadflow_lead_inserted'
+	LANGUAGE C;
+COMMENT ON FUNCTION leadflow._leads_inserted() IS
+'Internal. Statement trigger AFTER INSERT of leads: score state, first row of history.';
+
+CREATE OR REPLACE FUNCTION leadflow._leads_updated() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'leadflow_lead_updated'
+	LANGUAGE C;
+COMMENT ON FUNCTION leadflow._leads_updated() IS
+'Internal. Statement trigger AFTER UPDATE of leads: what follows from moves, new owners and changed attributes, for the whole batch.';
+
+CREATE OR REPLACE FUNCTION leadflow._leads_deleted() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'leadflow_lead_deleted'
+	LANGUAGE C;
+COMMENT ON FUNCTION leadflow._leads_deleted() IS
+'Internal. Statement trigger AFTER DELETE of leads: activities, history, hand-offs and clocks go with them.';
+
+CREATE OR REPLACE FUNCTION leadflow._leads_truncated() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'leadflow_lead_truncated'
+	LANGUAGE C;
+COMMENT ON FUNCTION leadflow._leads_truncated() IS
+'Internal. Trigger AFTER TRUNCATE of leads: activities, history, hand-offs and clocks are emptied, too.';
+
+CREATE OR REPLACE FUNCTION leadflow._engine_owned() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'leadflow_engine_owned'
+	LANGUAGE C;
+COMMENT ON FUNCTION leadflow._engine_owned() IS
+'Internal. Statement trigger on tables that leadflow alone writes: refuses everybody else (428C9).';
+
+CREATE OR REPLACE FUNCTION leadflow._stage_renamed() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'leadflow_stage_renamed'
+	LANGUAGE C;
+COMMENT ON FUNCTION leadflow._stage_renamed() IS
+'Internal. Trigger AFTER UPDATE of a stage''s name: the history of stages goes along.';
+
+-- Runs with the rights of the caller, who needs UPDATE on leads.
+CREATE OR REPLACE FUNCTION leadflow.move(
+	lead_id bigint,
+	to_stage text,
+	reason text DEFAULT NULL,
+	note text DEFAULT NULL,
+	revisit_on date DEFAULT NULL,
+	actor text DEFAULT NULL,
+	at timestamptz DEFAULT NULL
+) RETURNS text
+	AS 'MODULE_PATHNAME', 'leadflow_lead_move'
+	LANGUAGE C VOLATILE
+	SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION leadflow.move(bigint, text, text, text, date, text, timestamptz) IS
+'Moves a lead to a stage, exactly as UPDATE leadflow.leads SET stage = … does, and returns the stage that it is in then. actor = e-mail of a team member, for roles that act for others; at = when the move was made, for roles that import (not before the previous move, not in the future). A lead that is there already is left as it is.';

@@ -1,0 +1,43 @@
+-- Activities as they are written.
+CREATE OR REPLACE FUNCTION leadflow._activities_inserted() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'leadflow_activities_inserted'
+	LANGUAGE C;
+COMMENT ON FUNCTION leadflow._activities_inserted() IS
+'Trigger, after INSERT of activities: checks the rows and adds them to what the transaction did.';
+
+CREATE OR REPLACE FUNCTION leadflow._activities_updated() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'leadflow_activities_updated'
+	LANGUAGE C;
+COMMENT ON FUNCTION leadflow._activities_updated() IS
+'Trigger, after UPDATE of activities: their leads are computed anew when the transaction ends.';
+
+CREATE OR REPLACE FUNCTION leadflow._activities_deleted() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'leadflow_activities_deleted'
+	LANGUAGE C;
+COMMENT ON FUNCTION leadflow._activities_deleted() IS
+'Trigger, after DELETE of activities: their leads are computed anew when the transaction ends.';
+
+CREATE OR REPLACE FUNCTION leadflow._activities_truncated() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'leadflow_activities_truncated'
+	LANGUAGE C;
+COMMENT ON FUNCTION leadflow._activities_truncated() IS
+'Trigger, after TRUNCATE of activities: every score, clock and credit is computed anew.';
+
+CREATE OR REPLACE FUNCTION leadflow._reference_deleted() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'leadflow_reference_deleted'
+	LANGUAGE C;
+COMMENT ON FUNCTION leadflow._reference_deleted() IS
+'Trigger, before and after DELETE of campaigns and team_members: refused (23503) while activities refer to them.';
+
+CREATE OR REPLACE FUNCTION leadflow.settle() RETURNS void
+	AS 'MODULE_PATHNAME', 'leadflow_settle'
+	LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION leadflow.settle() IS
+'Completes at once what else happens at the end of the transaction: gate, moves, hand-offs, clocks and credits that follow from activities. Locks the leads concerned until the transaction ends. O(leads written to).';
+
+CREATE OR REPLACE FUNCTION leadflow.event_id(source text, key text) RETURNS uuid
+	LANGUAGE SQL IMMUTABLE STRICT PARALLEL SAFE
+	RETURN pg_catalog.md5(pg_catalog.length(source)::text OPERATOR(pg_catalog.||) ':'
+		OPERATOR(pg_catalog.||) source OPERATOR(pg_catalog.||) key)::uuid;
+COMMENT ON FUNCTION leadflow.event_id(text, text) IS
+'An id for an activity that has a key of its own in another system: the same source and key always give the same id, so that a redelivered event can be inserted with ON CONFLICT DO NOTHING. NULL for NULL. O(1).';

@@ -1,0 +1,74 @@
+-- Scores.
+CREATE OR REPLACE FUNCTION leadflow.score(lead_id bigint, at timestamptz DEFAULT leadflow.now(),
+	model_id bigint DEFAULT NULL) RETURNS double precision
+	AS 'MODULE_PATHNAME', 'leadflow_score'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION leadflow.score(bigint, timestamptz, bigint) IS
+'A lead''s score at an instant, in points of 0 to the model''s max_score, with the active model or any other (model_id). Activities later than that instant do not count; attributes are as they are now. NULL for a lead that is unknown or that the caller cannot see (needs SELECT on leads); 22023 for an unknown model or an instant that is not finite. O(groups) at or after the lead''s last scored activity with the active model, else O(activities of the lead).';
+
+CREATE OR REPLACE FUNCTION leadflow._lead_score(lead_id bigint, state_model_id bigint, watch integer,
+	cycle integer, sums double precision[], last_at timestamptz, hand_raised_at timestamptz,
+	disqualified_at timestamptz, disqualified_by bigint, fit_points double precision, persona_id bigint,
+	fit_share double precision, lead_disqualifier bigint, cycle_since timestamptz,
+	last_engaged_at timestamptz, at timestamptz,
+	OUT score double precision, OUT fit double precision, OUT engagement double precision,
+	OUT grade text, OUT level integer, OUT rank text, OUT band text, OUT persona text,
+	OUT fit_known double precision, OUT disqualified_reason text, OUT mql_ready boolean,
+	OUT mql_blocked_by text, OUT falls_below_mql_at timestamptz, OUT model_id bigint)
+	AS 'MODULE_PATHNAME', 'leadflow_lead_score'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION leadflow._lead_score IS
+'What a row of score_state comes to at an instant; lead_scores calls it.';
+
+CREATE OR REPLACE FUNCTION leadflow.explain_score(lead_id bigint, at timestamptz DEFAULT leadflow.now(),
+	model_id bigint DEFAULT NULL)
+	RETURNS TABLE (group_name text, source text, name text, activities bigint, points double precision)
+	AS 'MODULE_PATHNAME', 'leadflow_explain_score'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION leadflow.explain_score(bigint, timestamptz, bigint) IS
+'Why a lead has its score: rows whose points sum to score() (to 1e-9). source: rule (activities times points), limit (what a limit held back), decay (what time took), criterion (of the persona), group bounds, total bounds, disqualified. Arguments, NULLs and errors as for score(). O(activities of the lead).';
+
+CREATE OR REPLACE FUNCTION leadflow._activity_points(kind text, content text, campaign_id bigint,
+	properties jsonb) RETURNS double precision
+	AS 'MODULE_PATHNAME', 'leadflow_activity_points'
+	LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION leadflow._activity_points(text, text, bigint, jsonb) IS
+'Points that the active model gives for an activity, before limits and decay; NULL if no rule matches.';
+
+CREATE OR REPLACE FUNCTION leadflow.rescore(model_id bigint DEFAULT NULL) RETURNS bigint
+	AS 'MODULE_PATHNAME', 'leadflow_rescore'
+	LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION leadflow.rescore(bigint) IS
+'Computes every score anew from activities and attributes with the active model, silently: nobody is promoted or told. Returns the number of leads. 22023 for a model that is not active. Waits for transactions that write activities, and they for it. O(activities).';
+
+CREATE OR REPLACE FUNCTION leadflow._model_changed() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'leadflow_model_changed'
+	LANGUAGE C;
+COMMENT ON FUNCTION leadflow._model_changed() IS
+'Trigger of the tables that make up a scoring model: if the active model changed, every score is computed anew in the same statement.';
+
+CREATE OR REPLACE FUNCTION leadflow._account_changed() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'leadflow_account_changed'
+	LANGUAGE C;
+COMMENT ON FUNCTION leadflow._account_changed() IS
+'Trigger, after UPDATE of accounts: the fit of their leads is computed anew when the transaction ends.';
+
+CREATE OR REPLACE FUNCTION leadflow.hottest(n integer, at timestamptz DEFAULT leadflow.now(),
+	owner_id bigint DEFAULT NULL) RETURNS TABLE (lead_id bigint, score double precision, full_name text,
+	company text, stage text, owner bigint)
+	LANGUAGE SQL STABLE PARALLEL RESTRICTED
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+	SELECT l.id, v.score, l.full_name, l.company, l.stage, l.owner_id
+	FROM leadflow.leads l
+	JOIN leadflow.stages g ON g.name = l.stage AND g.category NOT IN ('won', 'lost', 'out')
+	JOIN leadflow.score_state s ON s.lead_id = l.id
+	CROSS JOIN LATERAL leadflow._lead_score(s.lead_id, s.model_id, s.watch, s.cycle, s.sums, s.last_at,
+		s.hand_raised_at, s.disqualified_at, s.disqualified_by, s.fit, s.persona_id, s.fit_known,
+		s.lead_disqualifier, s.cycle_since, s.last_engaged_at, $2) v
+	WHERE ($3 IS NULL OR l.owner_id = $3) AND v.disqualified_reason IS NULL
+	ORDER BY v.fit + v.engagement DESC, l.id
+	LIMIT $1
+	$$;
+COMMENT ON FUNCTION leadflow.hottest(integer, timestamptz, bigint) IS
+'The n leads with the highest score that are still in play (stage neither won, lost nor out), of one owner or of all, by the total before the last clamp, then by id. Leads that the caller cannot see do not show. O(leads).';

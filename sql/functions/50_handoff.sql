@@ -1,0 +1,1 @@
+-- The hand-off has no functions of its own yet: it follows from the move to sql.

@@ -1,0 +1,100 @@
+-- Service levels: the sweep, and its schedule.
+CREATE OR REPLACE FUNCTION leadflow.check_sla(at timestamptz DEFAULT leadflow.now())
+RETURNS TABLE (warned bigint, breached bigint, escalated bigint, revisited bigint)
+AS 'MODULE_PATHNAME', 'leadflow_check_sla'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION leadflow.check_sla(timestamptz) IS
+'The sweep: announces the warnings and breaches of service levels that have come about by "at" and were not announced yet, and returns nurture leads whose revisit_on has come to stage lead. Returns one row: clocks that warned, clocks that breached, those of them that were escalated (on_breach = notify), leads that came back. To be run every minute; late, twice or two at once does no harm. sla_status is right without it.';
+
+CREATE OR REPLACE FUNCTION leadflow._sla_policy_validate() RETURNS trigger
+AS 'MODULE_PATHNAME', 'leadflow_sla_policy_validate'
+LANGUAGE C;
+COMMENT ON FUNCTION leadflow._sla_policy_validate() IS
+'Trigger of sla_policies: refuses a target with months or years, and a calendar that is not open for that long.';
+
+-- Where pg_cron lives: its tables are in one database of the cluster.
+CREATE OR REPLACE FUNCTION leadflow._cron_required() RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	home CONSTANT text := coalesce(current_setting('cron.database_name', true), 'postgres');
+BEGIN
+	IF EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron') THEN
+		RETURN;
+	END IF;
+	IF NOT EXISTS (SELECT FROM pg_available_extensions a WHERE a.name = 'pg_cron') THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = 'pg_cron is not installed on this server',
+			DETAIL = 'leadflow.schedule() leaves the regular run of leadflow.check_sla() to pg_cron.',
+			HINT = format('Install pg_cron, or let another scheduler run this every minute: psql -d %s -c "SELECT * FROM leadflow.check_sla()"',
+				quote_ident(current_database()));
+	ELSIF current_setting('cron.database_name', true) IS NULL THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = 'pg_cron is not loaded',
+			DETAIL = 'leadflow.schedule() leaves the regular run of leadflow.check_sla() to pg_cron.',
+			HINT = format('Set shared_preload_libraries = ''pg_cron'' and cron.database_name = %s, restart, run CREATE EXTENSION pg_cron and call leadflow.schedule() again; or let another scheduler run this every minute: psql -d %s -c "SELECT * FROM leadflow.check_sla()"',
+				quote_literal(current_database()), quote_ident(current_database()));
+	ELSIF home = current_database() THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = 'extension "pg_cron" does not exist in this database',
+			HINT = 'Run CREATE EXTENSION pg_cron; then call leadflow.schedule() again.';
+	ELSE
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = format('pg_cron lives in database %I, not in this one', home),
+			DETAIL = 'A job can only be registered there (cron.database_name).',
+			HINT = format('Connect to database %I and run: SELECT cron.schedule_in_database(%L, %L, %L, %L); to remove it, run there: SELECT cron.unschedule(%L);',
+				home, 'leadflow_check_sla', '* * * * *', 'SELECT * FROM leadflow.check_sla()', current_database(),
+				'leadflow_check_sla');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION leadflow._cron_required() IS
+'Raises 55000 with the statement to run by hand where pg_cron is not to be had in this database.';
+
+-- pg_cron lists a job for its owner alone; a superuser sees all.
+CREATE OR REPLACE FUNCTION leadflow.schedule(cron text DEFAULT '* * * * *') RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	job bigint;
+BEGIN
+	IF schedule.cron IS NULL THEN
+		RAISE null_value_not_allowed USING MESSAGE = 'the schedule must not be null';
+	END IF;
+	PERFORM leadflow._cron_required();
+	-- a job of that name by somebody else; one's own is replaced and keeps its id
+	EXECUTE 'SELECT cron.unschedule(j.jobid) FROM cron.job j'
+		' WHERE j.jobname = $1 AND j.database = current_database() AND j.username <> current_user'
+		USING 'leadflow_check_sla'::text;
+	EXECUTE 'SELECT cron.schedule($1, $2, $3)' INTO job
+		USING 'leadflow_check_sla'::text, schedule.cron, 'SELECT * FROM leadflow.check_sla()'::text;
+	RETURN job;
+END
+$$;
+COMMENT ON FUNCTION leadflow.schedule(text) IS
+'Registers SELECT * FROM leadflow.check_sla() with pg_cron under the name leadflow_check_sla, as the calling role, and returns the id of the job; replaces an earlier schedule. The argument is a schedule as pg_cron takes it, by default every minute. Where pg_cron is not in this database: error 55000 with the statement to run by hand.';
+
+CREATE OR REPLACE FUNCTION leadflow.unschedule() RETURNS boolean
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	removed bigint;
+BEGIN
+	-- where pg_cron isn't even loaded, nothing can be scheduled
+	IF current_setting('cron.database_name', true) IS NULL
+		AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'pg_cron')
+	THEN
+		RETURN false;
+	END IF;
+	PERFORM leadflow._cron_required();
+	EXECUTE 'SELECT count(*) FILTER (WHERE cron.unschedule(j.jobid)) FROM cron.job j'
+		' WHERE j.jobname = $1 AND j.database = current_database()'
+		INTO removed USING 'leadflow_check_sla'::text;
+	RETURN removed > 0;
+END
+$$;
+COMMENT ON FUNCTION leadflow.unschedule() IS
+'Removes what schedule() has registered; whether there was anything to remove.';

@@ -1,0 +1,156 @@
+-- What a DBA should know before the users do.
+
+CREATE OR REPLACE VIEW leadflow.health WITH (security_invoker = true) AS
+WITH defined AS (
+	-- What install() makes: its tables, views and triggers, by name.
+	SELECT m[1] AS relation, NULL::text AS trigger
+	FROM leadflow._source() s,
+		regexp_matches(s.ddl, '^CREATE (?:OR REPLACE )?(?:TABLE|VIEW) (?:IF NOT EXISTS )?leadflow\.(\w+)', 'gn') m
+	UNION ALL
+	SELECT m[2], m[1]
+	FROM leadflow._source() s,
+		regexp_matches(s.ddl, 'CREATE (?:OR REPLACE )?(?:CONSTRAINT )?TRIGGER (\w+)\s[^;]*\sON leadflow\.(\w+)', 'g') m
+), present AS (
+	SELECT c.oid, c.relname AS relation, c.relkind, c.relowner, c.relforcerowsecurity
+	FROM pg_catalog.pg_class c
+	JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	WHERE n.nspname = 'leadflow' AND c.relkind IN ('r', 'p', 'v')
+), triggers AS (
+	SELECT d.relation, d.trigger, t.tgenabled
+	FROM defined d
+	JOIN present p ON p.relation = d.relation
+	LEFT JOIN pg_catalog.pg_trigger t ON t.tgrelid = p.oid AND t.tgname = d.trigger
+	WHERE d.trigger IS NOT NULL
+), activity_kinds_seen AS (
+	-- A small table is read, of a large one the planner's statistics are.
+	SELECT coalesce(sum(c.reltuples) FILTER (WHERE c.reltuples > 0), 0) > 1000000 AS large
+	FROM pg_catalog.pg_partition_tree('leadflow.activities'::regclass) t
+	JOIN pg_catalog.pg_class c ON c.oid = t.relid
+	WHERE t.isleaf
+), moves AS (
+	SELECT count(*) AS moves, count(*) FILTER (WHERE h.team = 'admin') AS by_admin
+	FROM leadflow.stages g
+	JOIN leadflow.stage_history h ON h.to_stage = g.name
+	WHERE h.from_stage IS NOT NULL AND h.entered_at > leadflow.now() - interval '720 hours'
+), late AS (
+	SELECT count(*) AS clocks, min(k.due_at) AS since
+	FROM leadflow.sla_clocks k
+	WHERE k.breached_at IS NULL AND k.state IN ('running', 'warning', 'breached')
+		AND k.due_at < leadflow.now() - interval '5 minutes'
+)
+SELECT
+	'extension'::text AS check_name,
+	CASE WHEN e.extversion = v.default_version THEN 'ok' ELSE 'warning' END AS status,
+	CASE WHEN e.extversion = v.default_version THEN 0 ELSE 1 END::double precision AS value,
+	CASE WHEN e.extversion = v.default_version THEN 'version ' || e.extversion
+		ELSE format('version %s is installed, %s is available: ALTER EXTENSION leadflow UPDATE',
+			coalesce(e.extversion, 'none'), coalesce(v.default_version, 'none')) END AS detail
+FROM (VALUES (1)) one
+LEFT JOIN pg_catalog.pg_extension e ON e.extname = 'leadflow'
+LEFT JOIN pg_catalog.pg_available_extensions v ON v.name = 'leadflow'
+UNION ALL
+SELECT
+	'missing_relations',
+	CASE WHEN count(*) = 0 THEN 'ok' ELSE 'error' END,
+	count(*),
+	CASE WHEN count(*) = 0 THEN 'every table and view is there'
+		ELSE string_agg(d.relation, ', ' ORDER BY d.relation) || ': SELECT * FROM leadflow.install()' END
+FROM defined d
+WHERE d.trigger IS NULL AND NOT EXISTS (SELECT FROM present p WHERE p.relation = d.relation)
+UNION ALL
+SELECT
+	'missing_triggers',
+	CASE WHEN count(*) = 0 THEN 'ok' ELSE 'error' END,
+	count(*),
+	CASE WHEN count(*) = 0 THEN 'every trigger is there'
+		ELSE string_agg(t.trigger || ' on ' || t.relation, ', ' ORDER BY t.relation, t.trigger)
+			|| ': SELECT * FROM leadflow.install()' END
+FROM triggers t
+WHERE t.tgenabled IS NULL
+UNION ALL
+SELECT
+	'disabled_triggers',
+	CASE WHEN count(*) = 0 THEN 'ok' ELSE 'error' END,
+	count(*),
+	CASE WHEN count(*) = 0 THEN 'every trigger is enabled'
+		ELSE string_agg(t.trigger || ' on ' || t.relation, ', ' ORDER BY t.relation, t.trigger)
+			|| ': ALTER TABLE ... ENABLE TRIGGER, then SELECT * FROM leadflow.reconcile()' END
+FROM triggers t
+WHERE t.tgenabled IN ('D', 'R')
+UNION ALL
+SELECT
+	'forced_row_security',
+	CASE WHEN count(*) = 0 THEN 'ok' ELSE 'error' END,
+	count(*),
+	CASE WHEN count(*) = 0 THEN 'the engine sees every row'
+		ELSE string_agg(p.relation, ', ' ORDER BY p.relation)
+			|| ': FORCE ROW LEVEL SECURITY hides rows from the engine, which runs as the owner' END
+FROM present p
+WHERE p.relforcerowsecurity AND p.relation IN (SELECT d.relation FROM defined d)
+UNION ALL
+SELECT
+	'other_owners',
+	CASE WHEN count(*) = 0 THEN 'ok' ELSE 'error' END,
+	count(*),
+	CASE WHEN count(*) = 0 THEN 'the tables have one owner'
+		ELSE string_agg(p.relation, ', ' ORDER BY p.relation)
+			|| ': not owned by the owner of leads, as whom the engine runs' END
+FROM present p
+WHERE p.relkind <> 'v' AND p.relation IN (SELECT d.relation FROM defined d)
+	AND p.relowner <> (SELECT l.relowner FROM present l WHERE l.relation = 'leads')
+UNION ALL
+SELECT
+	'active_model',
+	CASE WHEN count(*) = 1 THEN 'ok' ELSE 'error' END,
+	count(*),
+	CASE WHEN count(*) = 1 THEN min(m.name) || ' version ' || min(m.version)
+		ELSE 'no scoring model is active: nothing scores' END
+FROM leadflow.scoring_models m
+WHERE m.status = 'active'
+UNION ALL
+SELECT
+	'overdue_sweep',
+	CASE WHEN l.clocks = 0 THEN 'ok' ELSE 'warning' END,
+	l.clocks,
+	CASE WHEN l.clocks = 0 THEN 'every breach has been announced'
+		ELSE format('clocks due since %s UTC were not announced: does check_sla() run?',
+			to_char(l.since AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')) END
+FROM late l
+UNION ALL
+SELECT
+	'unmapped_kinds',
+	CASE WHEN u.found THEN 'warning' ELSE 'ok' END,
+	u.found::integer,
+	CASE WHEN u.found THEN 'activities carry kinds that activity_kinds does not name: see unmapped_activity_kinds'
+		WHEN u.large THEN 'none among the kinds that the planner''s statistics name'
+		ELSE 'every kind is registered' END
+FROM (
+	SELECT k.large, CASE
+		WHEN k.large THEN EXISTS (
+			SELECT
+			FROM pg_catalog.pg_partition_tree('leadflow.activities'::regclass) t
+			JOIN pg_catalog.pg_class c ON c.oid = t.relid
+			JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+			JOIN pg_catalog.pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = 'kind'
+			CROSS JOIN LATERAL unnest(s.most_common_vals::text::text[]) v
+			WHERE v NOT IN (SELECT kind FROM leadflow.activity_kinds))
+		ELSE EXISTS (
+			SELECT
+			FROM leadflow.activities a
+			WHERE a.voided_at IS NULL
+				AND NOT EXISTS (SELECT FROM leadflow.activity_kinds r WHERE r.kind = a.kind))
+		END AS found
+	FROM activity_kinds_seen k
+) u
+UNION ALL
+SELECT
+	'admin_moves',
+	CASE WHEN m.by_admin > 0.05 * m.moves THEN 'warning' ELSE 'ok' END,
+	coalesce(m.by_admin / nullif(m.moves, 0)::double precision, 0),
+	format('%s of %s moves of the last 30 days were made without an actor', m.by_admin, m.moves)
+FROM moves m;
+COMMENT ON VIEW leadflow.health IS 'One row a check (key: check_name) for the monitoring: is leadflow whole, and is it being run? Cheap; whether the kept figures are right is verify()''s to say.';
+COMMENT ON COLUMN leadflow.health.check_name IS 'Name of the check.';
+COMMENT ON COLUMN leadflow.health.status IS 'ok, warning or error.';
+COMMENT ON COLUMN leadflow.health.value IS 'Number of what was found (active_model: active models; admin_moves: share of the moves of the last 30 days, 0 to 1).';
+COMMENT ON COLUMN leadflow.health.detail IS 'What was found, and what to do about it, in words.';
