@@ -79,6 +79,9 @@ typedef struct Batch
 	MemoryContext each;			/* reset for each row */
 	const PointRule **rules;
 	TimestampTz latest;			/* occurred_at at most */
+	int64	   *fresh;			/* leads that the transaction had not written to */
+	int			nfresh;
+	int			maxfresh;
 } Batch;
 
 static TriggerData *
@@ -121,6 +124,9 @@ batch_begin(Batch *batch, Relation rel)
 	batch->rules = palloc(sizeof(PointRule *) * Max(batch->model->nrules, 1));
 	batch->latest = clock_wall() +
 		(int64) leadflow_max_clock_skew * USECS_PER_SEC;
+	batch->nfresh = 0;
+	batch->maxfresh = 64;
+	batch->fresh = palloc(sizeof(int64) * batch->maxfresh);
 }
 
 static void
@@ -220,7 +226,13 @@ add_activity(Batch *batch, const Written *written)
 	ActivityRow row;
 	Delta	   *delta = event_delta(model, DatumGetInt64(written->value[ACT_LEAD_ID]));
 
-	delta->flags |= DELTA_INSERTED;
+	if (!(delta->flags & DELTA_INSERTED))
+	{
+		delta->flags |= DELTA_INSERTED;
+		if (batch->nfresh == batch->maxfresh)
+			batch->fresh = repalloc_huge(batch->fresh, sizeof(int64) * (batch->maxfresh *= 2));
+		batch->fresh[batch->nfresh++] = delta->lead_id;
+	}
 	if (!written->null[ACT_VOIDED_AT])
 		return;
 	activity_row(written, &row);
@@ -296,6 +308,58 @@ insert_batch(Batch *batch, Tuplestorestate *rows)
 	}
 }
 
+static void
+unknown_leads(const char *leads)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+			 errmsg("activities of unknown leads"),
+			 errdetail("Key (lead_id)=(%s) is not present in table \"leads\".", leads),
+			 errhint("Insert the lead first, or in the same transaction."),
+			 err_constraint("activities", "activities_lead_id_fkey")));
+}
+
+/*
+ * Leads that do not exist are refused by the flush.  In a transaction block the client would
+ * learn it no sooner than from COMMIT, so there the statement looks itself.
+ * A lead without a state row may be one that this very statement inserts.
+ */
+static void
+check_leads(const Batch *batch)
+{
+	static EngineStatement statement = {
+		"SELECT FROM leadflow.leads WHERE id = $1", 1, {INT8OID}
+	};
+	StringInfoData unknown;
+	Snapshot	snapshot;
+	StateTable	table;
+
+	initStringInfo(&unknown);
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(engine_snapshot());
+	PushActiveSnapshot(snapshot);
+	state_open(&table, AccessShareLock);
+	for (int i = 0; i < batch->nfresh; i++)
+	{
+		EngineContext engine;
+		Datum		id = Int64GetDatum(batch->fresh[i]);
+
+		CHECK_FOR_INTERRUPTS();
+		if (row_fetch(table.rel, batch->fresh[i], snapshot, table.slot))
+			continue;
+		engine_enter(&engine);
+		if (engine_query(&statement, &id, NULL) == 0 && unknown.len < 200)
+			appendStringInfo(&unknown, "%s%lld", unknown.len ? ", " : "",
+							 (long long) batch->fresh[i]);
+		engine_leave(&engine);
+	}
+	state_close(&table);
+	PopActiveSnapshot();
+	UnregisterSnapshot(snapshot);
+	if (unknown.len)
+		unknown_leads(unknown.data);
+}
+
 /* A row that went: the lead is computed from what is left. */
 static void
 remove_activity(Batch *batch, const Written *row)
@@ -369,6 +433,8 @@ leadflow_activities_inserted(PG_FUNCTION_ARGS)
 
 	batch_begin(&batch, trigger->tg_relation);
 	insert_batch(&batch, trigger->tg_newtable);
+	if (IsTransactionBlock())
+		check_leads(&batch);
 	batch_end(&batch);
 	return PointerGetDatum(NULL);
 }
@@ -697,12 +763,7 @@ activity_flush(void)
 	CommandCounterIncrement();
 
 	if (flush.unknown.len)
-		ereport(ERROR,
-				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
-				 errmsg("activities of unknown leads"),
-				 errdetail("Key (lead_id)=(%s) is not present in table \"leads\".", flush.unknown.data),
-				 errhint("Insert the lead first, or in the same transaction."),
-				 err_constraint("activities", "activities_lead_id_fkey")));
+		unknown_leads(flush.unknown.data);
 
 	if (flush.npromotions)
 		transition_promote(flush.promotions, flush.npromotions);

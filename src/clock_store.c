@@ -38,6 +38,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "calendar_store.h"
@@ -111,6 +112,41 @@ typedef struct NewClocks
 	Datum	   *handoff_id;
 	Datum	   *calendar_id;
 } NewClocks;
+
+/*
+ * Every statement here finds rows by the leads in an array or along an index,
+ * so the best plan is always the same: nested loops over indexes.  The planner
+ * is told so, since it would err on both sides.  A plan that was made while
+ * tables were empty would scan them later when they aren't; and a custom plan
+ * for one lead seems so much cheaper than one for any number that it would plan anew
+ * each time, which costs more than the statement.
+ */
+static void
+clock_enter(EngineContext *engine)
+{
+	static const char *const unwanted[] = {"enable_seqscan", "enable_hashjoin", "enable_mergejoin"};
+
+	engine_enter(engine);
+	for (int i = 0; i < lengthof(unwanted); i++)
+		(void) set_config_option(unwanted[i], "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+}
+
+static void
+keep_generic_plan(EngineStatement *statement)
+{
+	SPIPlanPtr	plan;
+
+	if (statement->plan)
+		return;
+	plan = SPI_prepare_cursor(statement->sql, statement->nargs, statement->argtypes,
+							  CURSOR_OPT_GENERIC_PLAN);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare_cursor failed: %s", SPI_result_code_string(SPI_result));
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "SPI_keepplan failed");
+	statement->plan = plan;
+}
 
 /* ---------------------------------------------------------------------
  * Policies
@@ -329,6 +365,7 @@ read_documents(const Move *const *moves, int nmoves, int *n)
 	for (int i = 0; i < nmoves; i++)
 		leads[i] = moves[i]->lead_id;
 	argument = int8_array(leads, nmoves);
+	keep_generic_plan(&statement);
 	*n = (int) engine_query(&statement, &argument, NULL);
 	documents = palloc(sizeof(LeadDocument) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
@@ -398,6 +435,7 @@ insert_clocks(NewClocks *clocks)
 	values[6] = wide_array(clocks->warn_at, n, TIMESTAMPTZOID);
 	values[7] = wide_array(clocks->handoff_id, n, INT8OID);
 	values[8] = wide_array(clocks->calendar_id, n, INT8OID);
+	keep_generic_plan(&statement);
 	(void) engine_execute(&statement, values, NULL);
 }
 
@@ -460,6 +498,7 @@ settle_handoffs(Datum leads)
 		1, {ENGINE_ARRAY_INT8}
 	};
 
+	keep_generic_plan(&statement);
 	(void) engine_execute(&statement, &leads, NULL);
 }
 
@@ -484,6 +523,7 @@ settle_clocks(Datum leads)
 		1, {ENGINE_ARRAY_INT8}
 	};
 
+	keep_generic_plan(&statement);
 	(void) engine_execute(&statement, &leads, NULL);
 }
 
@@ -497,7 +537,7 @@ clock_settle(const int64 *leads, int n)
 	if (n == 0)
 		return;
 	config = sla_config();
-	engine_enter(&engine);
+	clock_enter(&engine);
 	argument = int8_array(leads, n);
 	settle_handoffs(argument);
 	/* a policy that has clocks can't be deleted, so without policies there are none */
@@ -532,6 +572,7 @@ touched_already(const Move *const *moves, int nmoves, int *n)
 	}
 	values[0] = wide_array(leads, nmoves, INT8OID);
 	values[1] = wide_array(instants, nmoves, TIMESTAMPTZOID);
+	keep_generic_plan(&statement);
 	*n = (int) engine_query(&statement, values, NULL);
 	result = palloc(sizeof(int64) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
@@ -575,7 +616,7 @@ clock_moves(const Move *moves, int n)
 	config = sla_config();
 	if (nentered == 0 && !config->any)
 		return;
-	engine_enter(&engine);
+	clock_enter(&engine);
 	if (config->any)
 	{
 		if (nleft > 0)
@@ -679,7 +720,7 @@ clock_announce(TimestampTz at)
 	int64		ignored = 0;
 	EngineContext engine;
 
-	engine_enter(&engine);
+	clock_enter(&engine);
 	announce(&breaches, at, &announced.breached, &announced.escalated);
 	announce(&warnings, at, &announced.warned, &ignored);
 	engine_leave(&engine);
@@ -707,7 +748,7 @@ clock_revisits(TimestampTz at, int *n)
 	EngineContext engine;
 	int64	   *leads;
 
-	engine_enter(&engine);
+	clock_enter(&engine);
 	*n = (int) engine_execute(&statement, &value, NULL);
 	leads = MemoryContextAlloc(caller, sizeof(int64) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)

@@ -35,6 +35,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 
 #include "credit_store.h"
@@ -42,6 +43,12 @@
 #include "row_lock.h"
 #include "score_store.h"
 #include "spi.h"
+
+/*
+ * Deals that one statement computes.  Few enough that a plan made for few, or
+ * without statistics, does no harm: a bulk load goes through in linear time.
+ */
+#define CREDIT_BATCH 100
 
 /* Stands for NULL where the two sides of a join are hashed. */
 #define NO_ACTIVITY "00000000-0000-0000-0000-000000000000"
@@ -204,14 +211,19 @@ write_credits(const IdSet *deals, Datum models)
 		"SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM made)",
 		2, {ENGINE_ARRAY_INT8, ENGINE_ARRAY_TEXT}
 	};
-	Datum		values[] = {int8_array(deals->ids, deals->n), models};
-	int64		changed;
+	int64		changed = 0;
 
-	if (deals->n == 0)
-		return 0;
-	engine_execute(&statement, values, models == (Datum) 0 ? " n" : NULL);
-	changed = spi_int64(0, 1);
-	SPI_freetuptable(SPI_tuptable);
+	for (int from = 0; from < deals->n; from += CREDIT_BATCH)
+	{
+		int			count = Min(CREDIT_BATCH, deals->n - from);
+		Datum		values[] = {int8_array(deals->ids + from, count), models};
+
+		CHECK_FOR_INTERRUPTS();
+		engine_execute(&statement, values, models == (Datum) 0 ? " n" : NULL);
+		changed += spi_int64(0, 1);
+		SPI_freetuptable(SPI_tuptable);
+		pfree(DatumGetPointer(values[0]));
+	}
 	return changed;
 }
 

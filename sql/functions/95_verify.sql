@@ -387,9 +387,14 @@ AS $$
 	), handoff AS MATERIALIZED (
 		SELECT
 			h.*,
-			row_number() OVER (PARTITION BY h.lead_id, h.offered_at ORDER BY h.id) AS nth,
-			lead(h.offered_at) OVER (PARTITION BY h.lead_id ORDER BY h.offered_at, h.id) AS next_at
+			-- a new owner of a lead that is offered already makes a row, too
+			h.why IN ('reassigned', 'taken over') AS passed_on,
+			row_number() OVER (PARTITION BY h.lead_id, h.offered_at, h.why IN ('reassigned', 'taken over')
+				ORDER BY h.id) AS nth,
+			lead(h.offered_at) OVER later AS next_at,
+			lead(h.why) OVER later AS next_why
 		FROM leadflow.handoffs h
+		WINDOW later AS (PARTITION BY h.lead_id ORDER BY h.offered_at, h.id)
 	), touched AS (
 		SELECT h.id, min(a.occurred_at) AS first_touch_at, count(*) AS touches
 		FROM handoff h
@@ -405,7 +410,7 @@ AS $$
 		'no row',
 		'a row'
 	FROM offer o
-	LEFT JOIN handoff h ON h.lead_id = o.lead_id AND h.offered_at = o.entered_at AND h.nth = o.nth
+	LEFT JOIN handoff h ON h.lead_id = o.lead_id AND h.offered_at = o.entered_at AND h.nth = o.nth AND NOT h.passed_on
 	WHERE h.id IS NULL AND NOT o.imported
 	UNION ALL
 	SELECT
@@ -423,8 +428,9 @@ AS $$
 		format('%s at %s', coalesce(h.decision, '-'), coalesce(h.decided_at::text, '-')),
 		format('%s at %s', coalesce(o.decision, '-'), coalesce(o.decided_at::text, '-'))
 	FROM handoff h
-	JOIN offer o ON o.lead_id = h.lead_id AND o.entered_at = h.offered_at AND o.nth = h.nth
-	WHERE h.decided_at IS DISTINCT FROM o.decided_at OR h.decision IS DISTINCT FROM o.decision
+	JOIN offer o ON o.lead_id = h.lead_id AND o.entered_at = h.offered_at AND o.nth = h.nth AND NOT h.passed_on
+	WHERE (h.decided_at IS DISTINCT FROM o.decided_at OR h.decision IS DISTINCT FROM o.decision)
+		AND (h.decided_at IS DISTINCT FROM h.next_at OR h.decision IS DISTINCT FROM h.next_why)
 $$;
 COMMENT ON FUNCTION leadflow._verify_handoffs() IS
 	'verify(): each time a lead was given to sales has its handoffs row, with its decision and its sales touches.';

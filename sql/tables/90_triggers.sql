@@ -4,6 +4,8 @@ ALTER TABLE leadflow.leads ALTER COLUMN created_at SET DEFAULT leadflow.now();
 ALTER TABLE leadflow.activities ALTER COLUMN occurred_at SET DEFAULT leadflow.now();
 ALTER TABLE leadflow.activities ALTER COLUMN recorded_at SET DEFAULT leadflow.now();
 ALTER TABLE leadflow.deals ALTER COLUMN opened_at SET DEFAULT leadflow.now();
+ALTER TABLE leadflow.lead_feedback ALTER COLUMN given_at SET DEFAULT leadflow.now();
+ALTER TABLE leadflow.contact_permissions ALTER COLUMN at SET DEFAULT leadflow.now();
 
 -- Service levels.
 CREATE OR REPLACE TRIGGER sla_policies_config_changed

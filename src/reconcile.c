@@ -1,0 +1,109 @@
+/*-------------------------------------------------------------------------
+ * reconcile.c
+ *	  Makes everything that is kept anew from what was written.
+ *
+ * For after a time without triggers: session_replication_role = replica, a
+ * restore with --disable-triggers, DROP EXTENSION … CASCADE.  Silent: nobody is
+ * promoted, routed or told.  History cannot be made up; a lead without any gets the one
+ * row that its present stage is.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "storage/lmgr.h"
+
+#include "clock_store.h"
+#include "credit_store.h"
+#include "model_store.h"
+#include "score_store.h"
+#include "spi.h"
+
+/* Ids that a statement returns, ascending, in the current context. */
+static int64 *
+select_ids(EngineStatement *statement, int *n, int **second)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	EngineContext engine;
+	int64	   *ids;
+
+	engine_enter(&engine);
+	*n = engine_query(statement, NULL, NULL);
+	ids = MemoryContextAllocHuge(caller, sizeof(int64) * Max(*n, 1));
+	if (second)
+		*second = MemoryContextAllocHuge(caller, sizeof(int) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+	{
+		bool		isnull;
+
+		ids[i] = spi_int64(i, 1);
+		if (second)
+			(*second)[i] = DatumGetInt32(spi_value(i, 2, &isnull));
+	}
+	engine_leave(&engine);
+	return ids;
+}
+
+/* _rebuild() → void */
+PG_FUNCTION_INFO_V1(leadflow_rebuild);
+Datum
+leadflow_rebuild(PG_FUNCTION_ARGS)
+{
+	static EngineStatement missing = {
+		"SELECT l.id, CASE WHEN l.stage IN ('lead', 'nurture') THEN 1 ELSE 0 END FROM leadflow.leads l"
+		" WHERE NOT EXISTS (SELECT FROM leadflow.score_state s WHERE s.lead_id = l.id) ORDER BY l.id",
+		0, {0}
+	};
+	static EngineStatement orphans = {
+		"DELETE FROM leadflow.score_state s"
+		" WHERE NOT EXISTS (SELECT FROM leadflow.leads l WHERE l.id = s.lead_id)", 0, {0}
+	};
+	static EngineStatement watch = {
+		"UPDATE leadflow.score_state s SET watch = w.watch"
+		" FROM (SELECT l.id, (CASE WHEN l.stage IN ('lead', 'nurture') THEN 1 ELSE 0 END)"
+		"  | (CASE WHEN EXISTS (SELECT FROM leadflow.handoffs h WHERE h.lead_id = l.id) THEN 2 ELSE 0 END)"
+		"  | (CASE WHEN EXISTS (SELECT FROM leadflow.deals d WHERE d.lead_id = l.id AND d.status = 'won')"
+		"     OR EXISTS (SELECT FROM leadflow.deal_contacts c JOIN leadflow.deals d ON d.id = c.deal_id"
+		"                WHERE c.lead_id = l.id AND d.status = 'won') THEN 4 ELSE 0 END)"
+		"  | (CASE WHEN l.stage IN ('mql', 'sql') THEN o.watch & 8 ELSE 0 END) AS watch"
+		"  FROM leadflow.leads l JOIN leadflow.score_state o ON o.lead_id = l.id) w"
+		" WHERE w.id = s.lead_id AND s.watch <> w.watch", 0, {0}
+	};
+	static EngineStatement history = {
+		"INSERT INTO leadflow.stage_history (lead_id, entered_at, to_stage, team, cycle)"
+		" SELECT l.id, l.stage_since, l.stage, 'system', 1 FROM leadflow.leads l"
+		" WHERE NOT EXISTS (SELECT FROM leadflow.stage_history h WHERE h.lead_id = l.id)", 0, {0}
+	};
+	static EngineStatement touched = {
+		"SELECT lead_id FROM leadflow.score_state WHERE watch & 2 <> 0 ORDER BY lead_id", 0, {0}
+	};
+	static EngineStatement deals = {
+		"SELECT id FROM leadflow.deals WHERE status = 'won'"
+		" UNION SELECT deal_id FROM leadflow.attribution_credits ORDER BY 1", 0, {0}
+	};
+	EngineContext engine;
+	int64	   *ids;
+	int		   *bits;
+	int			n;
+
+	LockRelationOid(engine_relation("score_state"), ShareRowExclusiveLock);
+	ids = select_ids(&missing, &n, &bits);
+	if (n > 0)
+		score_leads_added(ids, bits, n);
+
+	engine_enter(&engine);
+	engine_execute(&orphans, NULL, NULL);
+	engine_execute(&history, NULL, NULL);
+	engine_execute(&watch, NULL, NULL);
+	engine_leave(&engine);
+
+	state_rescore(model_active());
+	ids = select_ids(&touched, &n, NULL);
+	if (n > 0)
+		clock_settle(ids, n);
+	ids = select_ids(&deals, &n, NULL);
+	if (n > 0)
+		credit_refresh_deals(ids, n);
+	PG_RETURN_VOID();
+}
