@@ -15,9 +15,8 @@ FUNCTIONS = 00_install 05_base 15_calendar 30_stage 40_activity 45_score \
 	50_handoff 60_sla 80_attribution 90_admin 95_verify 96_reconcile
 VIEWS = 10_score 30_stage 40_lead 60_sla 80_attribution 90_health
 
-# While the first version is being written, a file that is not there yet is left out.
-STATE = $(wildcard $(TABLES:%=sql/tables/%.sql)) $(wildcard $(VIEWS:%=sql/views/%.sql))
-CODE = $(wildcard $(FUNCTIONS:%=sql/functions/%.sql))
+STATE = $(TABLES:%=sql/tables/%.sql) $(VIEWS:%=sql/views/%.sql)
+CODE = $(FUNCTIONS:%=sql/functions/%.sql)
 FINISH = sql/functions/99_finish.sql
 
 # Every released version is updated straight to this one.

@@ -623,6 +623,13 @@ flush_evaluate(Flush *flush, StateRow *row, ScoreRow *score)
 	state_evaluate(flush->model, row, flush->now, score);
 }
 
+/* Is an MQL handed off at once? */
+static bool
+goes_on(const Model *model, const ScoreRow *score, bool hand_raise)
+{
+	return model->hands_off && (hand_raise || score->score >= model->handoff_threshold);
+}
+
 static void
 add_promotion(Flush *flush, const Delta *delta, const StateRow *row, const ScoreRow *score,
 			  bool hand_raise)
@@ -633,8 +640,7 @@ add_promotion(Flush *flush, const Delta *delta, const StateRow *row, const Score
 	promotion->hand_raise = hand_raise;
 	promotion->has_trigger = hand_raise || !TIMESTAMP_IS_NOBEGIN(delta->trigger_at);
 	promotion->trigger = hand_raise ? row->hand_raised_by : delta->trigger;
-	promotion->to_sql = flush->model->hands_off &&
-		(hand_raise || score->score >= flush->model->handoff_threshold);
+	promotion->to_sql = goes_on(flush->model, score, hand_raise);
 }
 
 static void
@@ -669,15 +675,17 @@ flush_lead(Flush *flush, const Delta *delta)
 		row.model_id = model->id;
 
 		if (lead_row != MISSING &&
-			(row.watch & WATCH_GATE || (row.watch & WATCH_EVIDENCE && delta->flags & DELTA_REMOVED)))
+			(row.watch & (WATCH_GATE | WATCH_HANDOFF) ||
+			 (row.watch & WATCH_EVIDENCE && delta->flags & DELTA_REMOVED)))
 		{
 			bool		open;
 
 			now_row = row;
 			flush_evaluate(flush, &now_row, &score);
 			open = gate_points(model, &now_row, &score, &hand_raise);
-			promote = (row.watch & WATCH_GATE) && open;
-			demote = !(row.watch & WATCH_GATE) && !open;
+			promote = open && (row.watch & WATCH_GATE ||
+							   (row.watch & WATCH_HANDOFF && goes_on(model, &score, hand_raise)));
+			demote = !open && row.watch & WATCH_EVIDENCE && delta->flags & DELTA_REMOVED;
 		}
 		if (promote || demote)
 		{

@@ -748,7 +748,7 @@ clock_revisits(TimestampTz at, int *n)
 	EngineContext engine;
 	int64	   *leads;
 
-	clock_enter(&engine);
+	engine_enter(&engine);
 	*n = (int) engine_execute(&statement, &value, NULL);
 	leads = MemoryContextAlloc(caller, sizeof(int64) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)

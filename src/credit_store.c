@@ -37,6 +37,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/guc.h"
 
 #include "credit_store.h"
 #include "ids.h"
@@ -52,6 +53,21 @@
 
 /* Stands for NULL where the two sides of a join are hashed. */
 #define NO_ACTIVITY "00000000-0000-0000-0000-000000000000"
+
+/*
+ * A plan is kept for the session and may have been made when the tables were
+ * empty: go by index.  Compiling would take longer than running.  Within
+ * engine_enter() and engine_leave() only.
+ */
+static void
+plan_for_few(void)
+{
+	static const char *const off[] = {"enable_seqscan", "jit"};
+
+	for (int i = 0; i < (int) lengthof(off); i++)
+		(void) set_config_option(off[i], "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+}
 
 /* The ids that a query returns, in its order. */
 static IdSet
@@ -285,6 +301,7 @@ credit_refresh_leads(const int64 *leads, int n)
 	if (n == 0)
 		return;
 	engine_enter(&engine);
+	plan_for_few();
 	deals = query_ids(&statement, (Datum[]) {int8_array(leads, n)}, NULL);
 	credit_refresh_deals(deals.ids, deals.n);
 	engine_leave(&engine);
@@ -299,6 +316,7 @@ credit_refresh_deals(const int64 *deals, int n)
 	if (n == 0)
 		return;
 	engine_enter(&engine);
+	plan_for_few();
 	lock_table(RowExclusiveLock);
 	family = find_family(deals, n);
 	lock_deals(&family);
@@ -315,6 +333,7 @@ credit_deals_added(const int64 *deals, int n)
 	if (n == 0)
 		return;
 	engine_enter(&engine);
+	plan_for_few();
 	add_deal_state(deals, n);
 	engine_leave(&engine);
 }
@@ -329,6 +348,7 @@ credit_deals_changed(const int64 *deals, int ndeals, const int64 *former, int nf
 	if (ndeals == 0)
 		return;
 	engine_enter(&engine);
+	plan_for_few();
 	family = find_family(deals, ndeals);
 	members = find_members(&family, former, nformer);
 	for (;;)
@@ -377,6 +397,7 @@ credit_refresh_models(Datum models)
 	IdSet		deals;
 
 	engine_enter(&engine);
+	plan_for_few();
 	lock_table(ShareRowExclusiveLock);
 	deals = find_all_deals();
 	(void) write_credits(&deals, models);
@@ -413,6 +434,7 @@ credit_rebuild(void)
 	int64		changed;
 
 	engine_enter(&engine);
+	plan_for_few();
 	leads = query_ids(&statement, (Datum[]) {Int32GetDatum(WATCH_CREDIT)}, NULL);
 	if (leads.n > 0)
 		score_watch(leads.ids, leads.n, 0, 0);

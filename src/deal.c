@@ -405,8 +405,8 @@ lead_steps(const DealLead *lead, const LeadChange *changes, int n, DealStep **re
 }
 
 /*
- * Moves the leads.  One call of transition_by_deals() takes each lead at most
- * once, so the first moves of all go first, then the second ones.
+ * Moves the leads: the first moves of all, then the second ones, those to one
+ * stage together, so that each stage is one UPDATE.
  */
 static void
 move_leads(LeadChanges *list)
@@ -445,12 +445,14 @@ move_leads(LeadChanges *list)
 	for (int round = 0;; round++)
 	{
 		nmoves = 0;
-		for (int i = 0; i < nleads; i++)
+		for (DealStage stage = DEAL_STAGE_OPPORTUNITY; stage <= DEAL_STAGE_LOST; stage++)
 		{
-			if (round < nsteps[i])
-				moves[nmoves++] = (DealMove) {.lead_id = leads[i].id,
-					.to_stage = deal_stage_name(steps[i][round].stage),
-					.at = steps[i][round].at};
+			for (int i = 0; i < nleads; i++)
+			{
+				if (round < nsteps[i] && steps[i][round].stage == stage)
+					moves[nmoves++] = (DealMove) {.lead_id = leads[i].id,
+						.to_stage = deal_stage_name(stage), .at = steps[i][round].at};
+			}
 		}
 		if (nmoves == 0)
 			break;

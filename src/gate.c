@@ -161,14 +161,15 @@ gate_lead_blocked(const Model *model, const StateRow *row, const ScoreRow *score
 	char	   *stage = isnull ? NULL : TextDatumGetCString(value);
 	char	   *missing;
 
-	if (stage == NULL || (strcmp(stage, "lead") != 0 && strcmp(stage, "nurture") != 0))
+	if (stage == NULL || (strcmp(stage, "lead") != 0 && strcmp(stage, "nurture") != 0 &&
+						  strcmp(stage, "mql") != 0))
 		return psprintf("stage is %s", stage);
 	missing = lead_incomplete(model, score, row->lead_id, lead, desc, hand_raise);
 	if (missing || hand_raise)
 		return missing;
 
 	/* a lead that was recycled */
-	if (row->cycle <= 1)
+	if (row->cycle <= 1 || strcmp(stage, "mql") == 0)
 		return NULL;
 	if (at < row->cycle_since + model->cool_down)
 		return psprintf("cools down until %s", timestamptz_to_str(row->cycle_since + model->cool_down));

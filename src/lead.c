@@ -27,6 +27,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "guc.h"
+#include "ids.h"
 #include "judge.h"
 #include "lead.h"
 #include "score_store.h"
@@ -235,15 +236,6 @@ static int
 compare_changes(const void *a, const void *b)
 {
 	return compare_moves(&((const LeadUpdate *) a)->move, &((const LeadUpdate *) b)->move);
-}
-
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return x < y ? -1 : x > y;
 }
 
 /* _leads_inserted() → trigger, AFTER INSERT REFERENCING NEW TABLE FOR EACH STATEMENT */

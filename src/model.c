@@ -403,7 +403,7 @@ explain_activity(const ActivityRow *row, void *arg)
 	}
 }
 
-/* A row of the explanation; rows that change nothing are left out. */
+/* A row of the explanation. */
 static void
 explain_row(ReturnSetInfo *result, const char *group, const char *source, const char *name,
 			int64 activities, double points)
@@ -444,7 +444,7 @@ explain_group(ReturnSetInfo *result, ExplainArgs *args, int g)
 		if (held_back > 0)
 			explain_row(result, group->name, "limit", rule->name, held_back,
 						-held_back * rule->points);
-		if (group->half_life > 0)
+		if (effect->decayed != effect->counted * rule->points)
 			explain_row(result, group->name, "decay", rule->name, effect->counted,
 						effect->decayed - effect->counted * rule->points);
 		sum += effect->decayed;

@@ -51,7 +51,7 @@ Datum
 leadflow_rebuild(PG_FUNCTION_ARGS)
 {
 	static EngineStatement missing = {
-		"SELECT l.id, CASE WHEN l.stage IN ('lead', 'nurture') THEN 1 ELSE 0 END FROM leadflow.leads l"
+		"SELECT l.id, CASE WHEN l.stage IN ('lead', 'nurture') THEN 1 WHEN l.stage = 'mql' THEN 16 ELSE 0 END FROM leadflow.leads l"
 		" WHERE NOT EXISTS (SELECT FROM leadflow.score_state s WHERE s.lead_id = l.id) ORDER BY l.id",
 		0, {0}
 	};
@@ -61,7 +61,7 @@ leadflow_rebuild(PG_FUNCTION_ARGS)
 	};
 	static EngineStatement watch = {
 		"UPDATE leadflow.score_state s SET watch = w.watch"
-		" FROM (SELECT l.id, (CASE WHEN l.stage IN ('lead', 'nurture') THEN 1 ELSE 0 END)"
+		" FROM (SELECT l.id, (CASE WHEN l.stage IN ('lead', 'nurture') THEN 1 WHEN l.stage = 'mql' THEN 16 ELSE 0 END)"
 		"  | (CASE WHEN EXISTS (SELECT FROM leadflow.handoffs h WHERE h.lead_id = l.id) THEN 2 ELSE 0 END)"
 		"  | (CASE WHEN EXISTS (SELECT FROM leadflow.deals d WHERE d.lead_id = l.id AND d.status = 'won')"
 		"     OR EXISTS (SELECT FROM leadflow.deal_contacts c JOIN leadflow.deals d ON d.id = c.deal_id"

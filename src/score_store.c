@@ -546,6 +546,15 @@ score_leads_changed(const int64 *leads, int n)
 }
 
 void
+score_gate_check(const int64 *leads, int n)
+{
+	const Model *model = model_active();
+
+	for (int i = 0; i < n; i++)
+		(void) event_delta(model, leads[i]);
+}
+
+void
 score_leads_deleted(const int64 *leads, int n)
 {
 	static EngineStatement statement = {

@@ -22,6 +22,7 @@
 #define WATCH_TOUCH		0x02	/* it was handed off: sales touches settle hand-off and clocks */
 #define WATCH_CREDIT	0x04	/* it is in a won deal: touches change credits */
 #define WATCH_EVIDENCE	0x08	/* promoted by the system: may be taken back while untouched */
+#define WATCH_HANDOFF	0x10	/* stage mql: the hand-off may follow */
 
 /* Columns of score_state, in order (sql/tables/45_score.sql). */
 enum
@@ -133,6 +134,9 @@ extern void score_leads_added(const int64 *leads, const int *watch, int n);
 
 /* Attributes changed: fit is recomputed and the gate looked at when the transaction ends. */
 extern void score_leads_changed(const int64 *leads, int n);
+
+/* The gate is looked at when the transaction ends. */
+extern void score_gate_check(const int64 *leads, int n);
 
 /* The rows are locked, then deleted. */
 extern void score_leads_deleted(const int64 *leads, int n);

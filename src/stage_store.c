@@ -636,7 +636,8 @@ stage_history_rename(const char *before, const char *after)
 {
 	static EngineStatement renames[] = {
 		{"UPDATE leadflow.stage_history SET to_stage = $2 WHERE to_stage = $1", 2, {TEXTOID, TEXTOID}},
-		{"UPDATE leadflow.stage_history SET from_stage = $2 WHERE from_stage = $1", 2, {TEXTOID, TEXTOID}}
+		{"UPDATE leadflow.stage_history SET from_stage = $2 WHERE from_stage = $1", 2, {TEXTOID, TEXTOID}},
+		{"UPDATE leadflow.handoffs SET decision = $2 WHERE decision = $1", 2, {TEXTOID, TEXTOID}}
 	};
 	EngineContext engine;
 	Datum		values[2] = {CStringGetTextDatum(before), CStringGetTextDatum(after)};

@@ -22,6 +22,7 @@
 #include "compat.h"
 #include "guc.h"
 #include "handoff.h"
+#include "ids.h"
 #include "lead.h"
 #include "row_lock.h"
 #include "score_store.h"
@@ -70,9 +71,11 @@ static void
 watch_of(const Move *move, int *set, int *clear)
 {
 	*set = 0;
-	*clear = WATCH_GATE | WATCH_EVIDENCE;
+	*clear = WATCH_GATE | WATCH_EVIDENCE | WATCH_HANDOFF;
 	if (is(move->to_stage, "lead") || is(move->to_stage, "nurture"))
 		*set |= WATCH_GATE;
+	if (is(move->to_stage, "mql"))
+		*set |= WATCH_HANDOFF;
 	if (is(move->to_category, "handoff"))
 		*set |= WATCH_TOUCH;
 	if ((is(move->to_stage, "mql") || is(move->to_stage, "sql")) && is(move->team, "system") &&
@@ -151,6 +154,21 @@ write_cycles(const Move *moves, int n)
 		score_cycle_begin(ids, since, count);
 }
 
+/* A lead that somebody made an MQL may have all that the hand-off asks for. */
+static void
+queue_handoffs(const Move *moves, int n)
+{
+	int64	   *ids = palloc_array(int64, n);
+	int			count = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (is(moves[i].to_stage, "mql") && !is(moves[i].team, "system"))
+			ids[count++] = moves[i].lead_id;
+	}
+	score_gate_check(ids, count);
+}
+
 static void
 write_history(const Move *moves, int n)
 {
@@ -194,6 +212,7 @@ apply(Move *moves, const LeadUpdate **changes, int n)
 	write_history(moves, n);
 	handoff_moves(moves, changes, n);
 	clock_moves(moves, n);
+	queue_handoffs(moves, n);
 }
 
 /* ---- rows that are new --------------------------------------------------- */
@@ -364,15 +383,6 @@ transition_changed(LeadUpdate *changes, int n)
 }
 
 /* ---- the engine's own moves ---------------------------------------------- */
-
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return x < y ? -1 : x > y;
-}
 
 static int
 compare_leads(const void *a, const void *b)

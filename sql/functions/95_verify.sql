@@ -262,7 +262,7 @@ AS $$
 	SELECT
 		'watch',
 		s.lead_id::text,
-		(s.watch & 7)::text,
+		(s.watch & 23)::text,
 		w.watch::text
 	FROM leadflow.score_state s
 	JOIN leadflow.leads l ON l.id = s.lead_id
@@ -276,12 +276,13 @@ AS $$
 	CROSS JOIN LATERAL (
 		SELECT CASE WHEN l.stage IN ('lead', 'nurture') THEN 1 ELSE 0 END
 			+ CASE WHEN h.lead_id IS NOT NULL THEN 2 ELSE 0 END
-			+ CASE WHEN w4.lead_id IS NOT NULL THEN 4 ELSE 0 END AS watch
+			+ CASE WHEN w4.lead_id IS NOT NULL THEN 4 ELSE 0 END
+			+ CASE WHEN l.stage = 'mql' THEN 16 ELSE 0 END AS watch
 	) w
-	WHERE s.watch & 7 <> w.watch
+	WHERE s.watch & 23 <> w.watch
 $$;
 COMMENT ON FUNCTION leadflow._verify_score_state() IS
-	'verify(): one score_state row a lead, its model, its latest engagement and sales touch, and its watch bits 1, 2 and 4.';
+	'verify(): one score_state row a lead, its model, its latest engagement and sales touch, and its watch bits 1, 2, 4 and 16.';
 
 CREATE OR REPLACE FUNCTION leadflow._verify_history()
 RETURNS TABLE (check_name text, object_id text, kept text, recomputed text)

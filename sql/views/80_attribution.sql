@@ -82,9 +82,9 @@ WITH RECURSIVE origin AS (
 	CROSS JOIN leadflow.attribution_models m
 	WHERE d.status = 'won' AND m.active
 		-- not those of nobody
-		AND NOT EXISTS (
-			SELECT FROM origin o
-			WHERE o.deal_id = d.id AND o.corrects_deal_id IS NULL AND o.lead_id IS NULL)
+		AND d.id NOT IN (
+			SELECT o.deal_id FROM origin o
+			WHERE o.corrects_deal_id IS NULL AND o.lead_id IS NULL)
 ), credited AS (
 	SELECT c.model, c.deal_id, sum(c.credit) AS credit
 	FROM leadflow.attribution_credits c

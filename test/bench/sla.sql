@@ -24,7 +24,7 @@ INSERT INTO leadflow.sla_clocks (lead_id, policy_id, metric, state, started_at, 
 SELECT -i, -1, 'time_to_first_touch', 'running', t.at, t.at + interval '3 hours', t.at + interval '4 hours'
 FROM generate_series(1, :leads) i,
 	LATERAL (SELECT timestamptz '2026-06-01 00:00+00'
-		+ CASE WHEN i % (:leads / :due) = 0 THEN 0 ELSE 10 END * interval '1 day' + i * interval '10 ms' AS at) t;
+		+ CASE WHEN i % (:leads / :due) = 0 THEN 0 ELSE 10 END * interval '1 day' + i * interval '1 ms' AS at) t;
 SET LOCAL session_replication_role = origin;
 ANALYZE leadflow.sla_clocks, leadflow.score_state;
 
@@ -41,11 +41,9 @@ SELECT * FROM pg_temp.sweep('2026-06-01 00:00+00') \g /dev/null
 
 SELECT 'sweep, 1M clocks, nothing due' AS what, announced AS clocks, ms, NULL::integer AS per_second FROM pg_temp.sweep('2026-06-01 00:00+00')
 UNION ALL
-SELECT 'sweep, 100k warnings', announced, ms, (announced * 1000 / ms)::integer FROM pg_temp.sweep('2026-06-01 04:00+00')
+SELECT 'sweep, 100k warnings', announced, ms, (announced * 1000 / ms)::integer FROM pg_temp.sweep('2026-06-01 03:30+00')
 UNION ALL
-SELECT 'sweep, 100k breaches', announced, ms, (announced * 1000 / ms)::integer FROM pg_temp.sweep('2026-06-02 00:00+00')
-UNION ALL
-SELECT 'sweep, nothing due after it', announced, ms, NULL FROM pg_temp.sweep('2026-06-02 00:00+00');
+SELECT 'sweep, 100k breaches', announced, ms, (announced * 1000 / ms)::integer FROM pg_temp.sweep('2026-06-02 00:00+00');
 
 -- One move at a time: hand-off and decision.
 CREATE FUNCTION pg_temp.moves(n integer, OUT handoff_us numeric, OUT decision_us numeric) LANGUAGE plpgsql AS $$

@@ -23,7 +23,10 @@ CREATE TABLE differences (round integer, what text, lead_id bigint, at timestamp
 CREATE TABLE done (histories bigint, transactions bigint, rolled_back bigint, compared bigint, activities bigint);
 INSERT INTO done VALUES (0, 0, 0, 0, 0);
 
-CREATE FUNCTION pick(VARIADIC choices anyarray) RETURNS anyelement LANGUAGE sql VOLATILE AS $$
+CREATE FUNCTION pick(VARIADIC choices text[]) RETURNS text LANGUAGE sql VOLATILE AS $$
+	SELECT choices[1 + floor(random() * cardinality(choices))::integer]
+$$;
+CREATE FUNCTION pick(VARIADIC choices float8[]) RETURNS float8 LANGUAGE sql VOLATILE AS $$
 	SELECT choices[1 + floor(random() * cardinality(choices))::integer]
 $$;
 CREATE FUNCTION upto(n integer) RETURNS integer LANGUAGE sql VOLATILE AS $$ SELECT floor(random() * (n + 1))::integer $$;
@@ -108,9 +111,9 @@ BEGIN
 		INSERT INTO leadflow.personas (model_id, name) VALUES (model, 'persona ' || i) RETURNING id INTO persona;
 		INSERT INTO leadflow.persona_criteria (persona_id, name, condition, points)
 		SELECT persona, c, c::jsonpath, pick(10, 10, 3.3, -5, 25)
-		FROM unnest('{$.job_title like_regex "vp" flag "i",$.company_size >= 50,$.budget > 1000.5,$.account.status == "customer",
-			$.attributes.tags[*] == "x",exists($.attributes.vip),$.country == null,$.campaign == "spring",
-			$.created_at.datetime() < "2026-03-01T00:00:00Z".datetime()}'::text[]) c
+		FROM unnest(ARRAY['$.job_title like_regex "vp" flag "i"', '$.company_size >= 50', '$.budget > 1000.5',
+			'$.account.status == "customer"', '$.attributes.tags[*] == "x"', 'exists($.attributes.vip)', '$.country == null',
+			'$.campaign == "spring"', '$.attributes.vip']) c
 		WHERE random() < .5;
 	END LOOP;
 	FOR i IN 1 .. upto(2) LOOP
@@ -251,7 +254,7 @@ END $$;
 CREATE FUNCTION compare(round integer, what text) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	-- before and after what is in the row
-	then CONSTANT timestamptz := CASE upto(2) WHEN 0 THEN random_instant() WHEN 1 THEN leadflow.now() + random() * interval '400 days'
+	instant CONSTANT timestamptz := CASE upto(2) WHEN 0 THEN random_instant() WHEN 1 THEN leadflow.now() + random() * interval '400 days'
 		ELSE leadflow.now() - random() * interval '20 days' END;
 	other CONSTANT bigint := (SELECT m.id FROM leadflow.scoring_models m WHERE m.status = 'retired' ORDER BY m.id DESC LIMIT 1);
 BEGIN
@@ -265,19 +268,19 @@ BEGIN
 		AND v.grade IS NOT DISTINCT FROM o.grade AND v.level = o.level AND v.persona IS NOT DISTINCT FROM o.persona
 		AND v.disqualified_reason IS NOT DISTINCT FROM o.disqualified_reason) IS NOT TRUE)
 	UNION ALL
-	SELECT round, what || ', at', o.lead_id, then, s.score::text, to_jsonb(o)::text
-	FROM leadflow._oracle_scores(then) o
-	CROSS JOIN LATERAL (SELECT leadflow.score(o.lead_id, then) AS score) s
+	SELECT round, what || ', at', o.lead_id, instant, s.score::text, to_jsonb(o)::text
+	FROM leadflow._oracle_scores(instant) o
+	CROSS JOIN LATERAL (SELECT leadflow.score(o.lead_id, instant) AS score) s
 	WHERE (abs(s.score - o.score) <= 1e-9 * greatest(1, o.magnitude)) IS NOT TRUE
 	UNION ALL
-	SELECT round, what || ', other model', o.lead_id, then, s.score::text, to_jsonb(o)::text
-	FROM leadflow._oracle_scores(then, other) o
-	CROSS JOIN LATERAL (SELECT leadflow.score(o.lead_id, then, other) AS score) s
+	SELECT round, what || ', other model', o.lead_id, instant, s.score::text, to_jsonb(o)::text
+	FROM leadflow._oracle_scores(instant, other) o
+	CROSS JOIN LATERAL (SELECT leadflow.score(o.lead_id, instant, other) AS score) s
 	WHERE other IS NOT NULL AND (abs(s.score - o.score) <= 1e-9 * greatest(1, o.magnitude)) IS NOT TRUE
 	UNION ALL
 	SELECT round, what || ', explained', l.id, t, e.points::text, leadflow.score(l.id, t)::text
 	FROM leadflow.leads l
-	CROSS JOIN (VALUES (leadflow.now()), (then)) i (t)
+	CROSS JOIN (VALUES (leadflow.now()), (instant)) i (t)
 	CROSS JOIN LATERAL (SELECT coalesce(sum(x.points), 0) AS points, coalesce(sum(abs(x.points)), 0) AS magnitude FROM leadflow.explain_score(l.id, t) x) e
 	WHERE (abs(e.points - leadflow.score(l.id, t)) <= 1e-9 * greatest(1, e.magnitude)) IS NOT TRUE;
 	UPDATE done SET compared = compared + (SELECT count(*) FROM leadflow.leads);

@@ -43,7 +43,7 @@ CREATE TABLE raw (case_id text, seq integer, amount numeric, act text, lc text, 
 CREATE TABLE events AS
 SELECT row_number() OVER (ORDER BY at, case_id, seq) AS n, *,
 	act || CASE WHEN act LIKE 'W%' THEN ' ' || lc ELSE '' END AS what,
-	coalesce(res, 'desk') || '\@bank.example' AS rep,
+	coalesce(nullif(res, '112'), 'desk') || '\@bank.example' AS rep,
 	CASE act WHEN 'A_SUBMITTED' THEN '{lead}'::text[] WHEN 'W_Afhandelen leads' THEN '{sql}'
 		WHEN 'A_PREACCEPTED' THEN '{mql}' WHEN 'A_ACCEPTED' THEN '{accepted}' WHEN 'O_SENT' THEN '{opportunity}'
 		WHEN 'A_APPROVED' THEN '{won}' WHEN 'A_DECLINED' THEN '{rejected,lost}' WHEN 'A_CANCELLED' THEN '{rejected,lost}'
@@ -74,8 +74,8 @@ INSERT INTO leadflow.stage_transitions (from_stage, to_stage, teams, requires_re
 VALUES ('lead', 'sql', '{marketing}', false),
 	('sql', 'mql', '{sales}', false),
 	('mql', 'accepted', '{sales}', false),
-	('lead', 'rejected', '{marketing,sales}', true),
-	('mql', 'rejected', '{marketing,sales}', true);
+	('lead', 'rejected', '{sales}', true),
+	('mql', 'rejected', '{sales}', true);
 INSERT INTO leadflow.stage_reasons (reason, stage, label)
 VALUES ('declined', 'rejected', 'Declined'), ('cancelled', 'rejected', 'Cancelled by the customer');
 
@@ -157,7 +157,11 @@ my $start = time;
 $node->safe_psql($db, "CALL replay(1, $events, 500)");
 my $seconds = time - $start;
 diag(sprintf('BPI Challenge 2012: %d events in %.1f s, %.0f a second', $events, $seconds, $events / $seconds));
-$node->safe_psql($db, 'VACUUM ANALYZE');
+# Whoever qualifies a lead that another was given takes it over, on record: a second row.
+$node->safe_psql($db, q{
+	CREATE VIEW first_handoffs AS
+	SELECT DISTINCT ON (lead_id) * FROM leadflow.handoffs ORDER BY lead_id, offered_at, id;
+	VACUUM ANALYZE});
 
 my $report = sub {
 	my ($query, $expected, $name) = @_;
@@ -197,7 +201,7 @@ $report->(
 		WHEN bool_or(act = 'O_SENT') THEN 'opportunity'
 		WHEN bool_or(act = 'A_ACCEPTED') THEN 'accepted'
 		WHEN bool_or(act = 'A_PREACCEPTED') THEN 'mql'
-		ELSE 'lead' END FROM raw WHERE case_id = l.external_id)},
+		ELSE 'lead' END FROM events WHERE case_id = l.external_id)},
 	'0', 'each lead stands where the log left it');
 $report->(
 	q{SELECT count(*) FROM leadflow.stage_history h
@@ -208,8 +212,9 @@ $report->(
 
 # The promise: a call within the hour.
 $report->(
-	q{SELECT count(*), count(DISTINCT lead_id), count(first_touch_at), count(*) FILTER (WHERE touches > 0) FROM leadflow.handoffs},
-	'4755|4755|4755|4755', '4,755 leads were handed to a rep, all were called');
+	q{SELECT count(DISTINCT lead_id), count(DISTINCT lead_id) FILTER (WHERE touches > 0), count(first_touch_at)
+	  FROM leadflow.handoffs},
+	'4755|4755|4755', '4,755 leads were handed to a rep, all were called');
 $report->(
 	q{SELECT sum(clocks), sum(met), sum(met) + sum(breached), sum(open)
 	  FROM leadflow.sla_attainment_monthly WHERE metric = 'time_to_first_touch'},
@@ -221,15 +226,15 @@ $report->(
 	  FROM leadflow.sla_status WHERE metric = 'time_to_first_touch'},
 	'4755|2650|4578|4755|0.707457', '4,578 within a day, median 0.707457 h by the wall clock');
 $report->(
-	q{SELECT count(*) FROM leadflow.handoffs h
+	q{SELECT count(*) FROM first_handoffs h
 	  JOIN leadflow.leads l ON l.id = h.lead_id
 	  WHERE (h.offered_at, h.first_touch_at) IS DISTINCT FROM
 		(SELECT min(at) FILTER (WHERE lc = 'SCHEDULE'), min(at) FILTER (WHERE lc = 'START')
-		 FROM raw WHERE act = 'W_Afhandelen leads' AND case_id = l.external_id)},
+		 FROM events WHERE act = 'W_Afhandelen leads' AND case_id = l.external_id)},
 	'0', 'each hand-off and first touch at the time of its event');
-# Round robin over 68 reps, one hand-off at a time: shares differ by one at most.
+# Round robin, one hand-off at a time: shares differ by one at most.
 $report->(
-	q{SELECT count(*), max(n) - min(n) <= 1 FROM (SELECT count(*) AS n FROM leadflow.handoffs GROUP BY owner_id) r},
+	q{SELECT count(*), max(n) - min(n) <= 1 FROM (SELECT count(*) AS n FROM first_handoffs GROUP BY owner_id) r},
 	$node->safe_psql($db, q{SELECT count(*) FROM leadflow.team_members WHERE team = 'sales' AND weight > 0}) . '|t',
 	'the reps got equal shares');
 

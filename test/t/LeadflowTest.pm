@@ -38,12 +38,17 @@ sub real_data
 	return abs_path($dir);
 }
 
+# Where verify() finds something, a few rows of each check tell enough.
 sub is_verified
 {
 	my ($node, $db, $name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	return is($node->safe_psql($db, 'SELECT * FROM leadflow.verify()'), '',
-		$name // "verify() finds nothing in $db");
+	return is( $node->safe_psql($db, q{
+			SELECT check_name, rows, object_id, kept, recomputed
+			FROM (SELECT *, count(*) OVER (PARTITION BY check_name) AS rows,
+				row_number() OVER (PARTITION BY check_name) AS n FROM leadflow.verify()) v
+			WHERE n <= 3 ORDER BY check_name, n}),
+		'', $name // "verify() finds nothing in $db");
 }
 
 1;
