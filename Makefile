@@ -88,13 +88,16 @@ endif
 
 # Tests and the demo use a private server and a copy of this tree. TESTS="score sla",
 # SPECS=… and PROVE_TESTS=… choose.
-.PHONY: test test-layout test-regress test-isolation test-tap demo bench
+.PHONY: test test-layout test-regress test-isolation test-tap demo bench test-long
 test:
 	test/run
 test-layout test-regress test-isolation test-tap:
 	test/run $(@:test-%=%)
 demo:
 	test/demo
+# The whole of the long replay of real data, of which make test plays the beginning.
+test-long:
+	LEADFLOW_BPIC_EVENTS=all PROVE_TESTS=test/t/050_bpic.pl test/run
 # What leadflow costs (doc/benchmark.md); ROWS=… for a quick look.
 bench:
 	test/bench/run

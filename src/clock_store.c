@@ -3,9 +3,10 @@
  *	  SLA clocks: leadflow.sla_clocks, and handoffs.first_touch_at/touches.
  *
  * A clock starts when a lead is handed over: it enters a stage of category
- * handoff from one of another category.  What is fixed then (policy, calendar,
- * due_at, warn_at) stays; a later edit of policies or calendars does not touch
- * it.  Everything else about a clock is a function of its start, the lead's
+ * handoff from one of another category.  Its policy is chosen then and stays.
+ * Calendar, due_at and warn_at follow from the policy, and change only while
+ * the clock is open and somebody corrects a policy or a calendar in place
+ * (clock_correct()).  Everything else about a clock is a function of its start, the lead's
  * history and its sales touches, in the view leadflow._clock_facts.  So there is one
  * way to settle clocks, whatever happened (a move, a touch that is late,
  * back-dated or voided, a new owner): compare the rows of these leads with that view
@@ -124,12 +125,8 @@ typedef struct NewClocks
 static void
 clock_enter(EngineContext *engine)
 {
-	static const char *const unwanted[] = {"enable_seqscan", "enable_hashjoin", "enable_mergejoin"};
-
 	engine_enter(engine);
-	for (int i = 0; i < lengthof(unwanted); i++)
-		(void) set_config_option(unwanted[i], "off", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
+	engine_plan_by_index();
 }
 
 static void
@@ -557,7 +554,8 @@ touched_already(const Move *const *moves, int nmoves, int *n)
 		"SELECT m.lead_id FROM unnest($1, $2) AS m (lead_id, at)"
 		" WHERE EXISTS (SELECT FROM leadflow.activities a"
 		"  JOIN leadflow.activity_kinds k ON k.kind = a.kind AND k.role = 'sales_touch'"
-		"  WHERE a.lead_id = m.lead_id AND a.occurred_at >= m.at AND a.voided_at IS NULL)",
+		"  WHERE a.lead_id = m.lead_id AND a.occurred_at >= m.at AND a.voided_at IS NULL"
+		"  OFFSET 0)",			/* keeps the planner from joining all activities */
 		2, {ENGINE_ARRAY_INT8, ENGINE_ARRAY_TIMESTAMPTZ}
 	};
 	Datum	   *leads = palloc(sizeof(Datum) * nmoves);
@@ -641,6 +639,64 @@ clock_moves(const Move *moves, int n)
 	engine_leave(&engine);
 	pfree(entered);
 	pfree(left);
+}
+
+/* ---------------------------------------------------------------------
+ * Correcting
+ * ---------------------------------------------------------------------
+ */
+
+/*
+ * A policy or a calendar was edited in place: open clocks are due anew, by the
+ * configuration as it is now; closed ones were judged by what held then.  An
+ * announcement that turns out to have been too early is forgotten, so that it
+ * is made again in time.  The calendar is chosen as at the start, that of the
+ * hand-off's owner included, and can_count() is said in SQL.
+ *
+ * The state rows are locked in the order of leads, as everywhere.
+ */
+void
+clock_correct(void)
+{
+	static EngineStatement statement = {
+		"WITH fixed AS MATERIALIZED ("
+		"  SELECT c.id, c.lead_id, k.calendar_id,"
+		"   CASE WHEN k.calendar_id IS NULL THEN c.started_at + t.target"
+		"    ELSE leadflow.add_business_time(k.calendar_id, c.started_at, t.target) END AS due_at,"
+		"   CASE WHEN k.calendar_id IS NULL THEN c.started_at + t.warn_after"
+		"    ELSE leadflow.add_business_time(k.calendar_id, c.started_at, t.warn_after) END AS warn_at"
+		"  FROM leadflow.sla_clocks c"
+		"  JOIN leadflow.sla_policies p ON p.id = c.policy_id"
+		"  LEFT JOIN leadflow.handoffs h ON h.id = c.handoff_id AND p.calendar_id IS NULL"
+		"  LEFT JOIN leadflow.team_members m ON m.id = h.owner_id"
+		"  LEFT JOIN leadflow.calendars o ON o.id = coalesce(p.calendar_id, m.calendar_id)"
+		"  CROSS JOIN LATERAL (SELECT make_interval(secs => extract(epoch FROM p.target)::double precision) AS target,"
+		"   make_interval(secs => extract(epoch FROM p.target)::double precision * p.warn_fraction) AS warn_after) t"
+		"  CROSS JOIN LATERAL (SELECT CASE WHEN o.id IS NOT NULL AND leadflow.business_time(o.id, c.started_at,"
+		"   c.started_at + interval '18300 days') >= t.target THEN o.id END AS calendar_id) k"
+		"  WHERE c.stopped_at IS NULL),"
+		" locked AS MATERIALIZED ("
+		"  SELECT f.* FROM fixed f JOIN leadflow.score_state s ON s.lead_id = f.lead_id"
+		"  JOIN leadflow.sla_clocks c ON c.id = f.id"
+		"  WHERE (c.calendar_id, c.due_at, c.warn_at) IS DISTINCT FROM (f.calendar_id, f.due_at, f.warn_at)"
+		"  ORDER BY f.lead_id FOR NO KEY UPDATE OF s),"
+		" told AS MATERIALIZED ("
+		"  SELECT l.*, CASE WHEN l.due_at < $1 THEN c.breached_at END AS breached_at,"
+		"   CASE WHEN l.warn_at <= $1 THEN c.warned_at END AS warned_at"
+		"  FROM locked l JOIN leadflow.sla_clocks c ON c.id = l.id)"
+		" UPDATE leadflow.sla_clocks c SET calendar_id = t.calendar_id, due_at = t.due_at, warn_at = t.warn_at,"
+		"  breached_at = t.breached_at, warned_at = t.warned_at,"
+		"  state = CASE WHEN t.breached_at IS NOT NULL THEN 'breached' WHEN t.warned_at IS NOT NULL THEN 'warning'"
+		"   ELSE 'running' END"
+		" FROM told t WHERE c.id = t.id AND c.stopped_at IS NULL",
+		1, {TIMESTAMPTZOID}
+	};
+	Datum		now = TimestampTzGetDatum(clock_now());
+	EngineContext engine;
+
+	engine_enter(&engine);
+	(void) engine_execute(&statement, &now, NULL);
+	engine_leave(&engine);
 }
 
 /* ---------------------------------------------------------------------

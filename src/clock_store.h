@@ -25,6 +25,9 @@ extern void clock_moves(const Move *moves, int n);
  */
 extern void clock_settle(const int64 *leads, int n);
 
+/* A policy or a calendar was corrected: open clocks are due anew. */
+extern void clock_correct(void);
+
 /* What a sweep announced. */
 typedef struct Announced
 {

@@ -10,9 +10,10 @@
  *
  * Order of locks, and why.
  *
- * 1. The state rows of the leads that have a part in the deals.  An insert of
- *	  activities has either flushed before (then its touches are seen here) or
- *	  will lock the state row later and find WATCH_CREDIT there.
+ * 1. The state rows of the leads that have a part in the deals, all at once and
+ *	  in id order, before anybody is moved.  An insert of activities has either
+ *	  flushed before (then its touches are seen here) or will lock the state row
+ *	  later and find WATCH_CREDIT there.
  * 2. attribution_credits, ROW EXCLUSIVE.  Who changes a model takes SHARE ROW
  *	  EXCLUSIVE instead and so waits for everybody who computed with the old
  *	  one, and holds up everybody who would.
@@ -23,8 +24,10 @@
  *	  updated, so nobody gets 40001 from them under REPEATABLE READ.
  *
  * Only then a snapshot is taken.  If it shows a member or a correction that
- * was added meanwhile, the locks are completed and it is all done again;
- * that is the only case in which state rows are locked after deal_state rows.
+ * was added meanwhile, the locks are completed and it is all done again; that is
+ * the only case in which state rows are locked after deal_state rows.  It is
+ * rare, as whoever changes contacts locks the deals row first (deal.c), like
+ * whoever changes the deal.
  *
  * Limits: a change of models, TRUNCATE or a change of activity_kinds computes
  * the credits of all won deals, with the others' writes waiting.
@@ -40,7 +43,6 @@
 #include "utils/guc.h"
 
 #include "credit_store.h"
-#include "ids.h"
 #include "row_lock.h"
 #include "score_store.h"
 #include "spi.h"
@@ -53,21 +55,6 @@
 
 /* Stands for NULL where the two sides of a join are hashed. */
 #define NO_ACTIVITY "00000000-0000-0000-0000-000000000000"
-
-/*
- * A plan is kept for the session and may have been made when the tables were
- * empty: go by index.  Compiling would take longer than running.  Within
- * engine_enter() and engine_leave() only.
- */
-static void
-plan_for_few(void)
-{
-	static const char *const off[] = {"enable_seqscan", "jit"};
-
-	for (int i = 0; i < (int) lengthof(off); i++)
-		(void) set_config_option(off[i], "off", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-}
 
 /* The ids that a query returns, in its order. */
 static IdSet
@@ -104,9 +91,9 @@ find_family(const int64 *deals, int n)
 	return query_ids(&statement, values, NULL);
 }
 
-/* Leads that have a part in the deals, and the former ones that there still are. */
+/* Leads that have a part in the deals, and those of the others that there are. */
 static IdSet
-find_members(const IdSet *deals, const int64 *former, int nformer)
+find_members(const IdSet *deals, const IdSet *others)
 {
 	static EngineStatement statement = {
 		"SELECT d.lead_id FROM leadflow.deals d WHERE d.id = ANY ($1) AND d.lead_id IS NOT NULL"
@@ -117,7 +104,7 @@ find_members(const IdSet *deals, const int64 *former, int nformer)
 		" ORDER BY 1",
 		2, {ENGINE_ARRAY_INT8, ENGINE_ARRAY_INT8}
 	};
-	Datum		values[] = {int8_array(deals->ids, deals->n), int8_array(former, nformer)};
+	Datum		values[] = {int8_array(deals->ids, deals->n), int8_array(others->ids, others->n)};
 
 	return query_ids(&statement, values, NULL);
 }
@@ -301,7 +288,6 @@ credit_refresh_leads(const int64 *leads, int n)
 	if (n == 0)
 		return;
 	engine_enter(&engine);
-	plan_for_few();
 	deals = query_ids(&statement, (Datum[]) {int8_array(leads, n)}, NULL);
 	credit_refresh_deals(deals.ids, deals.n);
 	engine_leave(&engine);
@@ -316,7 +302,6 @@ credit_refresh_deals(const int64 *deals, int n)
 	if (n == 0)
 		return;
 	engine_enter(&engine);
-	plan_for_few();
 	lock_table(RowExclusiveLock);
 	family = find_family(deals, n);
 	lock_deals(&family);
@@ -333,41 +318,61 @@ credit_deals_added(const int64 *deals, int n)
 	if (n == 0)
 		return;
 	engine_enter(&engine);
-	plan_for_few();
 	add_deal_state(deals, n);
 	engine_leave(&engine);
 }
 
+IdSet
+credit_lock_leads(const IdSet *deals, const IdSet *others)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	EngineContext engine;
+	IdSet		family;
+	IdSet		members;
+	IdSet		locked = {0};
+
+	if (deals->n == 0 && others->n == 0)
+		return locked;
+	engine_enter(&engine);
+	family = find_family(deals->ids, deals->n);
+	members = find_members(&family, others);
+	/* the rows alone: what to set is decided when nobody else can change it */
+	if (members.n > 0)
+		score_watch(members.ids, members.n, 0, 0);
+	MemoryContextSwitchTo(caller);
+	for (int i = 0; i < members.n; i++)
+		ids_add(&locked, members.ids[i]);
+	engine_leave(&engine);
+	return locked;
+}
+
 void
-credit_deals_changed(const int64 *deals, int ndeals, const int64 *former, int nformer)
+credit_deals_changed(const IdSet *deals, const IdSet *former, const IdSet *locked)
 {
 	EngineContext engine;
 	IdSet		family;
 	IdSet		members;
 
-	if (ndeals == 0)
+	if (deals->n == 0)
 		return;
 	engine_enter(&engine);
-	plan_for_few();
-	family = find_family(deals, ndeals);
-	members = find_members(&family, former, nformer);
+	family = find_family(deals->ids, deals->n);
+	members = *locked;
 	for (;;)
 	{
 		IdSet		family_now;
 		IdSet		members_now;
 
-		/* the rows alone: what to set is decided when nobody else can change it */
-		if (members.n > 0)
-			score_watch(members.ids, members.n, 0, 0);
 		lock_table(RowExclusiveLock);
 		lock_deals(&family);
-
-		family_now = find_family(deals, ndeals);
-		members_now = find_members(&family_now, former, nformer);
+		family_now = find_family(deals->ids, deals->n);
+		members_now = find_members(&family_now, former);
 		if (ids_within(&family_now, &family) && ids_within(&members_now, &members))
 			break;
 		family = family_now;
 		members = members_now;
+		if (members.n > 0)
+			score_watch(members.ids, members.n, 0, 0);
 	}
 
 	settle_watch(&members);
@@ -397,7 +402,6 @@ credit_refresh_models(Datum models)
 	IdSet		deals;
 
 	engine_enter(&engine);
-	plan_for_few();
 	lock_table(ShareRowExclusiveLock);
 	deals = find_all_deals();
 	(void) write_credits(&deals, models);
@@ -434,7 +438,6 @@ credit_rebuild(void)
 	int64		changed;
 
 	engine_enter(&engine);
-	plan_for_few();
 	leads = query_ids(&statement, (Datum[]) {Int32GetDatum(WATCH_CREDIT)}, NULL);
 	if (leads.n > 0)
 		score_watch(leads.ids, leads.n, 0, 0);

@@ -8,6 +8,8 @@
 
 #include "postgres.h"
 
+#include "ids.h"
+
 /* Touches of these leads (state rows locked) changed: credits of their won deals are made anew. */
 extern void credit_refresh_leads(const int64 *leads, int n);
 
@@ -15,11 +17,13 @@ extern void credit_refresh_leads(const int64 *leads, int n);
 extern void credit_refresh_deals(const int64 *deals, int n);
 
 /*
- * Deals or their contacts changed: locks the state rows of all leads that have a part
- * in them, and of "former", which had one; settles their WATCH_CREDIT; makes the credits anew.
+ * Deals or their contacts changed.  First the state rows of all leads that have a
+ * part in the deals, and of the others given, are locked, in order; the result says
+ * which.  When these leads have been moved, their WATCH_CREDIT is settled and the
+ * credits are made anew.
  */
-extern void credit_deals_changed(const int64 *deals, int ndeals,
-								 const int64 *former, int nformer);
+extern IdSet credit_lock_leads(const IdSet *deals, const IdSet *others);
+extern void credit_deals_changed(const IdSet *deals, const IdSet *former, const IdSet *locked);
 
 /* Deals were inserted: makes the rows that credits are locked by. */
 extern void credit_deals_added(const int64 *deals, int n);

@@ -6,7 +6,9 @@
  * BEFORE ROW triggers complete and check the row, and write into NEW only.
  * AFTER STATEMENT triggers read the transition tables, move leads first
  * (deal_stage.c says where to) and then have the credits made anew.  Locks go
- * in the engine's order: rows of leads, their state rows, rows of deal_state.
+ * in the engine's order: rows of deals, of leads, their state rows, rows of
+ * deal_state; each in id order and complete before the next.  (One exception:
+ * deleting deals that have contacts deletes these first, one deal after the other.)
  *
  * An UPDATE that changes nothing that matters here (a CRM that writes back
  * whole rows) locks nothing.
@@ -32,6 +34,7 @@
 #include "deal_store.h"
 #include "errors.h"
 #include "guc.h"
+#include "row_lock.h"
 #include "spi.h"
 #include "transition.h"
 
@@ -59,7 +62,7 @@ row_trigger_data(FunctionCallInfo fcinfo, const char *name)
 	return trigger;
 }
 
-/* The same for AFTER … FOR EACH STATEMENT with the transition tables there are. */
+/* The same for AFTER a statement, with the transition tables there are. */
 static TriggerData *
 statement_trigger_data(FunctionCallInfo fcinfo, const char *name)
 {
@@ -71,7 +74,7 @@ statement_trigger_data(FunctionCallInfo fcinfo, const char *name)
 		((TRIGGER_FIRED_BY_UPDATE(event) || TRIGGER_FIRED_BY_INSERT(event)) && !trigger->tg_newtable))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be fired AFTER … FOR EACH STATEMENT with transition tables",
+				 errmsg("function \"%s\" must be fired AFTER a statement with its transition tables",
 						name)));
 	return trigger;
 }
@@ -178,6 +181,7 @@ typedef struct CreditChange
 	IdSet		deals;			/* credits to be made anew */
 	IdSet		others;			/* not won: only if they are corrected */
 	IdSet		former;			/* leads that they belonged to */
+	IdSet		corrections;	/* whose original is new */
 } CreditChange;
 
 static void
@@ -186,6 +190,9 @@ note_credits(CreditChange *change, const DealRow *old_deal, const DealRow *new_d
 	const DealRow *rows[] = {old_deal, new_deal};
 	bool		counts = false;
 
+	if (new_deal && new_deal->is_correction &&
+		!(old_deal && old_deal->is_correction && old_deal->corrects == new_deal->corrects))
+		ids_add(&change->corrections, new_deal->id);
 	if (old_deal && new_deal && !credits_differ(old_deal, new_deal))
 		return;
 	for (int i = 0; i < 2; i++)
@@ -209,15 +216,30 @@ note_credits(CreditChange *change, const DealRow *old_deal, const DealRow *new_d
 		ids_add(&change->former, old_deal->lead_id);
 }
 
+/* What a correction corrects must end at a deal that corrects nothing. */
 static void
-refresh_credits(CreditChange *change)
+check_corrections(const CreditChange *change)
+{
+	int64		deal_id;
+
+	if (deal_find_circle(&change->corrections, &deal_id))
+		ereport(ERROR,
+				(errcode(ERRCODE_CHECK_VIOLATION),
+				 errmsg("deal %lld corrects itself by way of others", (long long) deal_id),
+				 errhint("Let corrects_deal_id name the deal that was refunded or corrected."),
+				 err_generic_string(PG_DIAG_COLUMN_NAME, "corrects_deal_id"),
+				 err_constraint("deals", "deals_corrects")));
+}
+
+/* Which deals' credits are to be made anew, as sets. */
+static void
+collect_credits(CreditChange *change)
 {
 	ids_sort(&change->others);
 	/* of deals that are not won, those that are corrected matter, too */
 	deal_find_corrected(&change->others, &change->deals);
 	ids_sort(&change->deals);
 	ids_sort(&change->former);
-	credit_deals_changed(change->deals.ids, change->deals.n, change->former.ids, change->former.n);
 }
 
 /* What a statement on deals means for one lead. */
@@ -404,31 +426,30 @@ lead_steps(const DealLead *lead, const LeadChange *changes, int n, DealStep **re
 	return nsteps;
 }
 
-/*
- * Moves the leads: the first moves of all, then the second ones, those to one
- * stage together, so that each stage is one UPDATE.
- */
-static void
-move_leads(LeadChanges *list)
+/* Leads that may have to move. */
+static IdSet
+changed_leads(LeadChanges *list)
 {
 	IdSet		ids = {0};
-	DealLead   *leads;
-	DealStep  **steps;
-	int		   *nsteps;
-	int			nleads;
-	DealMove   *moves;
-	int			nmoves;
 
-	if (list->n == 0)
-		return;
 	qsort(list->changes, list->n, sizeof(LeadChange), compare_changes);
 	for (int i = 0; i < list->n; i++)
 		ids_add(&ids, list->changes[i].lead_id);
 	ids_sort(&ids);
-	leads = deal_leads_lock(&ids, &nleads);
-	steps = palloc(sizeof(DealStep *) * Max(nleads, 1));
-	nsteps = palloc0(sizeof(int) * Max(nleads, 1));
-	moves = palloc(sizeof(DealMove) * Max(nleads, 1));
+	return ids;
+}
+
+/*
+ * Moves the leads (their rows and state rows are locked): the first moves of all,
+ * then the second ones, those to one stage together, so that each stage is one
+ * UPDATE.
+ */
+static void
+move_leads(const LeadChanges *list, const DealLead *leads, int nleads)
+{
+	DealStep  **steps = palloc(sizeof(DealStep *) * Max(nleads, 1));
+	int		   *nsteps = palloc0(sizeof(int) * Max(nleads, 1));
+	DealMove   *moves = palloc(sizeof(DealMove) * Max(nleads, 1));
 
 	for (int i = 0, from = 0; i < nleads; i++)
 	{
@@ -444,7 +465,8 @@ move_leads(LeadChanges *list)
 
 	for (int round = 0;; round++)
 	{
-		nmoves = 0;
+		int			nmoves = 0;
+
 		for (DealStage stage = DEAL_STAGE_OPPORTUNITY; stage <= DEAL_STAGE_LOST; stage++)
 		{
 			for (int i = 0; i < nleads; i++)
@@ -473,6 +495,8 @@ leadflow_deals_changed(PG_FUNCTION_ARGS)
 	int			nnew = 0;
 	CreditChange credits = {0};
 	LeadChanges leads = {0};
+	IdSet		moved;
+	IdSet		locked;
 	EngineContext engine;
 
 	if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
@@ -512,8 +536,24 @@ leadflow_deals_changed(PG_FUNCTION_ARGS)
 		note_stage(&leads, old_deal, new_deal);
 		note_credits(&credits, old_deal, new_deal);
 	}
-	move_leads(&leads);
-	refresh_credits(&credits);
+	check_corrections(&credits);
+	collect_credits(&credits);
+
+	moved = changed_leads(&leads);
+	deal_leads_lock(&moved);
+	for (int i = 0; i < credits.former.n; i++)
+		ids_add(&moved, credits.former.ids[i]);
+	ids_sort(&moved);
+	locked = credit_lock_leads(&credits.deals, &moved);
+
+	if (leads.n > 0)
+	{
+		int			nleads;
+		DealLead   *stand = deal_leads_read(&moved, &nleads);
+
+		move_leads(&leads, stand, nleads);
+	}
+	credit_deals_changed(&credits.deals, &credits.former, &locked);
 	engine_leave(&engine);
 	return PointerGetDatum(NULL);
 }
@@ -528,6 +568,7 @@ leadflow_deal_contacts_changed(PG_FUNCTION_ARGS)
 	Tuplestorestate *tables[] = {trigger->tg_oldtable, trigger->tg_newtable};
 	IdSet		deals = {0};
 	IdSet		former = {0};
+	IdSet		locked;
 
 	if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
 	{
@@ -552,9 +593,16 @@ leadflow_deal_contacts_changed(PG_FUNCTION_ARGS)
 		}
 		ExecDropSingleTupleTableSlot(slot);
 	}
+	if (deals.n == 0)
+		return PointerGetDatum(NULL);
 	ids_sort(&deals);
 	ids_sort(&former);
-	credit_deals_changed(deals.ids, deals.n, former.ids, former.n);
+
+	/* who changes the deal, or its contacts, has this; a deleted one has none */
+	for (int i = 0; i < deals.n; i++)
+		(void) row_lock_named("deals", deals.ids[i]);
+	locked = credit_lock_leads(&deals, &former);
+	credit_deals_changed(&deals, &former, &locked);
 	return PointerGetDatum(NULL);
 }
 

@@ -84,8 +84,15 @@ deal_rows(Tuplestorestate *rows, TupleDesc desc, int *n)
 	return deals;
 }
 
+void
+deal_leads_lock(const IdSet *leads)
+{
+	for (int i = 0; i < leads->n; i++)
+		(void) row_lock_named("leads", leads->ids[i]);
+}
+
 DealLead *
-deal_leads_lock(const IdSet *leads, int *n)
+deal_leads_read(const IdSet *leads, int *n)
 {
 	static EngineStatement stages = {
 		"SELECT l.id, l.stage FROM leadflow.leads l WHERE l.id = ANY ($1) ORDER BY 1",
@@ -100,9 +107,6 @@ deal_leads_lock(const IdSet *leads, int *n)
 	DealLead   *found;
 	DealRow    *rows;
 	uint64		nrows;
-
-	for (int i = 0; i < leads->n; i++)
-		(void) row_lock_named("leads", leads->ids[i]);
 
 	nrows = engine_query(&stages, values, NULL);
 	*n = (int) nrows;
@@ -158,6 +162,30 @@ deal_find_corrected(const IdSet *deals, IdSet *corrected)
 	for (uint64 r = 0; r < rows; r++)
 		ids_add(corrected, spi_int64(r, 1));
 	SPI_freetuptable(SPI_tuptable);
+}
+
+bool
+deal_find_circle(const IdSet *corrections, int64 *deal_id)
+{
+	static EngineStatement statement = {
+		"WITH RECURSIVE up AS ("
+		" SELECT d.id AS start, d.id, d.corrects_deal_id FROM leadflow.deals d WHERE d.id = ANY ($1)"
+		" UNION"
+		" SELECT up.start, d.id, d.corrects_deal_id FROM up JOIN leadflow.deals d ON d.id = up.corrects_deal_id"
+		") "
+		"SELECT up.start FROM up GROUP BY up.start"
+		" HAVING count(*) FILTER (WHERE up.corrects_deal_id IS NULL) = 0 ORDER BY 1 LIMIT 1",
+		1, {ENGINE_ARRAY_INT8}
+	};
+	bool		found;
+
+	if (corrections->n == 0)
+		return false;
+	found = engine_query(&statement, (Datum[]) {int8_array(corrections->ids, corrections->n)}, NULL) > 0;
+	if (found)
+		*deal_id = spi_int64(0, 1);
+	SPI_freetuptable(SPI_tuptable);
+	return found;
 }
 
 bool

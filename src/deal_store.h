@@ -44,11 +44,17 @@ extern int	table_column(TupleDesc desc, const char *name);
 /* The rows of a transition table, by id. */
 extern DealRow *deal_rows(Tuplestorestate *rows, TupleDesc desc, int *n);
 
-/* Locks the leads' rows until the end of the transaction, then reads; those that there are. */
-extern DealLead *deal_leads_lock(const IdSet *leads, int *n);
+/* Locks the leads' rows until the end of the transaction. */
+extern void deal_leads_lock(const IdSet *leads);
+
+/* The leads that there are, in order. */
+extern DealLead *deal_leads_read(const IdSet *leads, int *n);
 
 /* Those of the deals that others correct are added to "corrected". */
 extern void deal_find_corrected(const IdSet *deals, IdSet *corrected);
+
+/* One of the corrections that goes round in a circle instead of back to a deal; false if there is none. */
+extern bool deal_find_circle(const IdSet *corrections, int64 *deal_id);
 
 /* Does a lead or an activity carry the campaign?  Holds up whoever would insert activities. */
 extern bool campaign_is_used(int64 campaign_id);

@@ -12,6 +12,11 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+
 #include "clock_store.h"
 #include "compat.h"
 #include "guc.h"
@@ -209,34 +214,62 @@ handoff_imported(Move *moves, int n)
  * hands with the decision.
  */
 void
-handoff_reassigned(Move *moves, int n)
+handoff_reassigned(const Move *moves, int n)
 {
 	int64	   *leads = palloc_array(int64, n);
 	TimestampTz *at = palloc_array(TimestampTz, n);
 	const char **decisions = palloc_array(const char *, n);
 	int64	   *ids = palloc0_array(int64, n);
 	Handoff    *handoffs = palloc0_array(Handoff, n);
-	int			count = 0;
 
 	for (int i = 0; i < n; i++)
 	{
-		const char *category = moves[i].to_category;
-
-		if (category == NULL || (!is_handoff(category) && strcmp(category, "sales") != 0))
-			continue;
-		leads[count] = moves[i].lead_id;
-		at[count] = Max(clock_now(), moves[i].at);
-		decisions[count] = "reassigned";
-		handoffs[count].lead_id = moves[i].lead_id;
-		handoffs[count].offered_at = at[count];
-		handoffs[count].owner_id = moves[i].owner_id;
-		handoffs[count].why = "reassigned";
-		handoffs[count].decision = is_handoff(category) ? NULL : moves[i].to_stage;
-		count++;
+		leads[i] = moves[i].lead_id;
+		at[i] = Max(clock_now(), moves[i].at);
+		decisions[i] = "reassigned";
+		handoffs[i].lead_id = moves[i].lead_id;
+		handoffs[i].offered_at = at[i];
+		handoffs[i].owner_id = moves[i].owner_id;
+		handoffs[i].why = "reassigned";
+		handoffs[i].decision = is_handoff(moves[i].to_category) ? NULL : moves[i].to_stage;
 	}
-	if (count == 0)
-		return;
-	handoff_decide(leads, at, decisions, count, ids);
-	handoff_open(handoffs, count);
-	clock_settle(leads, count);
+	handoff_decide(leads, at, decisions, n, ids);
+	handoff_open(handoffs, n);
+	clock_settle(leads, n);
+}
+
+/* _turns(weights integer[], n integer) → integer[]: who gets each of the next n leads, by place in weights */
+PG_FUNCTION_INFO_V1(leadflow_handoff_turns);
+Datum
+leadflow_handoff_turns(PG_FUNCTION_ARGS)
+{
+	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
+	int			n = PG_GETARG_INT32(1);
+	RoutingMember *members;
+	Datum	   *weights;
+	Datum	   *turns;
+	bool	   *nulls;
+	int			nmembers;
+
+	deconstruct_array(array, INT4OID, sizeof(int32), true, TYPALIGN_INT, &weights, &nulls, &nmembers);
+	if (n < 0 || n > 1000000 || nmembers == 0 || nmembers > 10000)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("turns are for 1 to 10000 weights and 0 to 1000000 leads")));
+	members = palloc0_array(RoutingMember, nmembers);
+	for (int i = 0; i < nmembers; i++)
+	{
+		if (nulls[i] || DatumGetInt32(weights[i]) < 1 || DatumGetInt32(weights[i]) > 1000)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("a weight must be between 1 and 1000")));
+		members[i].weight = DatumGetInt32(weights[i]);
+	}
+	turns = palloc_array(Datum, n + 1);
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		turns[i] = Int32GetDatum(routing_pick(members, nmembers) + 1);
+	}
+	PG_RETURN_ARRAYTYPE_P(construct_array(turns, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }

@@ -16,7 +16,7 @@ extern void handoff_moves(Move *moves, const LeadUpdate **changes, int n);
 /* Leads inserted in a hand-off. */
 extern void handoff_imported(Move *moves, int n);
 
-/* Leads that got another owner without a move. */
-extern void handoff_reassigned(Move *moves, int n);
+/* Leads of categories handoff and sales that got another owner without a move. */
+extern void handoff_reassigned(const Move *moves, int n);
 
 #endif							/* LEADFLOW_HANDOFF_H */

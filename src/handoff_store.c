@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "handoff_store.h"
@@ -82,26 +83,33 @@ handoff_decide(const int64 *leads, const TimestampTz *at, const char *const *dec
 			   int64 *ids)
 {
 	static EngineStatement decide = {
-		"WITH d AS (UPDATE leadflow.handoffs h SET decided_at = m.at, decision = m.decision"
-		"  FROM unnest($1, $2, $3) m (lead_id, at, decision)"
-		"  WHERE h.lead_id = m.lead_id AND h.decided_at IS NULL"
-		"  RETURNING h.lead_id, h.id)"
+		"WITH d AS (UPDATE leadflow.handoffs SET decided_at = $2, decision = $3"
+		"  WHERE lead_id = ANY ($1) AND decided_at IS NULL RETURNING lead_id, id)"
 		" SELECT lead_id, max(id) FROM d GROUP BY lead_id ORDER BY lead_id",
-		3, {ENGINE_ARRAY_INT8, ENGINE_ARRAY_TIMESTAMPTZ, ENGINE_ARRAY_TEXT}
+		3, {ENGINE_ARRAY_INT8, TIMESTAMPTZOID, TEXTOID}
 	};
+	int64	   *batch = palloc_array(int64, n);
 	EngineContext engine;
-	Datum		values[3];
-	uint64		nrows;
-	uint64		next = 0;
 
-	values[0] = int8_array(leads, n);
-	values[1] = time_array(at, n);
-	values[2] = text_array(decisions, n);
 	engine_enter(&engine);
-	plan_by_index();
-	nrows = engine_execute(&decide, values, NULL);
-	for (int i = 0; i < n; i++)
-		ids[i] = id_of(leads[i], nrows, &next);
+	for (int i = 0; i < n;)
+	{
+		Datum		values[3];
+		int			first = i;
+		uint64		nrows;
+		uint64		next = 0;
+
+		/* one statement for neighbours of whom the same is to be written */
+		do
+			batch[i - first] = leads[i];
+		while (++i < n && at[i] == at[first] && strcmp(decisions[i], decisions[first]) == 0);
+		values[0] = int8_array(batch, i - first);
+		values[1] = TimestampTzGetDatum(at[first]);
+		values[2] = CStringGetTextDatum(decisions[first]);
+		nrows = engine_execute(&decide, values, NULL);
+		for (int j = first; j < i; j++)
+			ids[j] = id_of(leads[j], nrows, &next);
+	}
 	engine_leave(&engine);
 }
 

@@ -179,8 +179,8 @@ judge_revisit(const StageConfig *config, int64 lead_id, const char *stage, bool 
 			refuse_reason(lead_id, "this move needs a date to come back", stage, NULL,
 						  "Set revisit_on to a later day.");
 	}
-	else if (DatumGetDateADT(date) <= today(config))
-		refuse_reason(lead_id, "the date to come back is not in the future", stage,
+	else if (DATE_NOT_FINITE(DatumGetDateADT(date)) || DatumGetDateADT(date) <= today(config))
+		refuse_reason(lead_id, "the date to come back is not a day in the future", stage,
 					  DatumGetCString(DirectFunctionCall1(date_out, date)),
 					  psprintf("Set revisit_on to a day after today, which is %s in %s.",
 							   DatumGetCString(DirectFunctionCall1(date_out, DateADTGetDatum(today(config)))),

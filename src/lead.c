@@ -556,7 +556,7 @@ leadflow_lead_move(PG_FUNCTION_ARGS)
 		if (TIMESTAMP_NOT_FINITE(lead.at) || lead.at > clock_now())
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("a move cannot be dated in the future"),
+					 errmsg("a move is dated with an instant up to now"),
 					 errdetail("Lead %lld: %s.", (long long) lead.lead_id,
 							   pstrdup(timestamptz_to_str(lead.at))),
 					 errhint("It is %s now.", pstrdup(timestamptz_to_str(clock_now())))));

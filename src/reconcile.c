@@ -63,9 +63,7 @@ leadflow_rebuild(PG_FUNCTION_ARGS)
 		"UPDATE leadflow.score_state s SET watch = w.watch"
 		" FROM (SELECT l.id, (CASE WHEN l.stage IN ('lead', 'nurture') THEN 1 WHEN l.stage = 'mql' THEN 16 ELSE 0 END)"
 		"  | (CASE WHEN EXISTS (SELECT FROM leadflow.handoffs h WHERE h.lead_id = l.id) THEN 2 ELSE 0 END)"
-		"  | (CASE WHEN EXISTS (SELECT FROM leadflow.deals d WHERE d.lead_id = l.id AND d.status = 'won')"
-		"     OR EXISTS (SELECT FROM leadflow.deal_contacts c JOIN leadflow.deals d ON d.id = c.deal_id"
-		"                WHERE c.lead_id = l.id AND d.status = 'won') THEN 4 ELSE 0 END)"
+		"  | (o.watch & 4)"			/* credit_rebuild() sees to that */
 		"  | (CASE WHEN l.stage IN ('mql', 'sql') THEN o.watch & 8 ELSE 0 END) AS watch"
 		"  FROM leadflow.leads l JOIN leadflow.score_state o ON o.lead_id = l.id) w"
 		" WHERE w.id = s.lead_id AND s.watch <> w.watch", 0, {0}
@@ -77,10 +75,6 @@ leadflow_rebuild(PG_FUNCTION_ARGS)
 	};
 	static EngineStatement touched = {
 		"SELECT lead_id FROM leadflow.score_state WHERE watch & 2 <> 0 ORDER BY lead_id", 0, {0}
-	};
-	static EngineStatement deals = {
-		"SELECT id FROM leadflow.deals WHERE status = 'won'"
-		" UNION SELECT deal_id FROM leadflow.attribution_credits ORDER BY 1", 0, {0}
 	};
 	EngineContext engine;
 	int64	   *ids;
@@ -102,8 +96,6 @@ leadflow_rebuild(PG_FUNCTION_ARGS)
 	ids = select_ids(&touched, &n, NULL);
 	if (n > 0)
 		clock_settle(ids, n);
-	ids = select_ids(&deals, &n, NULL);
-	if (n > 0)
-		credit_refresh_deals(ids, n);
+	(void) credit_rebuild();
 	PG_RETURN_VOID();
 }

@@ -1,6 +1,7 @@
 /*-------------------------------------------------------------------------
  * sla_check.c
- *	  The sweep, check_sla(), and the check of policies when they are written.
+ *	  The sweep, check_sla(), and what happens when policies and calendars are
+ *	  written.
  *
  * The sweep makes nothing true: sla_status shows a breach at the instant it
  * happens, whether or not anybody looked.  It announces what has become true
@@ -133,5 +134,21 @@ leadflow_sla_policy_validate(PG_FUNCTION_ARGS)
 	value = column_value(trigger, row, "within", &isnull);
 	if (!isnull)
 		clock_check_target(DatumGetIntervalP(value), "within", 0);
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * _sla_correct() → trigger, AFTER each statement that changes policies or
+ * calendars.  Its name sorts after that of the trigger that drops the caches.
+ */
+PG_FUNCTION_INFO_V1(leadflow_sla_correct);
+Datum
+leadflow_sla_correct(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager", "_sla_correct")));
+	clock_correct();
 	return PointerGetDatum(NULL);
 }

@@ -58,6 +58,24 @@ engine_owner(void)
 	return owner;
 }
 
+/* For the time between engine_enter() and engine_leave(). */
+static void
+pin_setting(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * For statements that find their rows along indexes, nothing but nested loops.
+ * Until engine_leave().
+ */
+void
+engine_plan_by_index(void)
+{
+	pin_setting("enable_hashjoin", "off");
+	pin_setting("enable_mergejoin", "off");
+}
+
 void
 engine_enter(EngineContext *context)
 {
@@ -67,8 +85,14 @@ engine_enter(EngineContext *context)
 	SetUserIdAndSecContext(owner, context->sec_context |
 						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
 	context->guc_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	pin_setting("search_path", "pg_catalog, pg_temp");
+	/*
+	 * A plan is kept for the session and may have been made when the tables were
+	 * empty, when a sequential scan looked cheap; the engine finds rows by key.
+	 * Compiling would take longer than its statements run.
+	 */
+	pin_setting("enable_seqscan", "off");
+	pin_setting("jit", "off");
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 }

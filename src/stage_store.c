@@ -4,7 +4,10 @@
  *	  history of stages.
  *
  * Owns the statements on leads, stage_history and the tables of the lifecycle.
- * A batch is one statement, whatever its size; arrays are unnested in it.
+ * A batch is one statement wherever its rows say the same, whatever its size.  It
+ * is never joined as unnest(): a plan that was made when the tables were empty reads
+ * them once for each row of the batch.  "= ANY (array)" on an index leaves the planner
+ * no choice.
  *
  * The engine's own UPDATE of leads fires the same triggers as a client's.
  * They know it by the trigger depth at which it must arrive: what a site's
@@ -32,21 +35,6 @@
 #define ARRAY_FLOAT8 1022
 #define ARRAY_INT4 1007
 #define ARRAY_UUID 2951
-
-/*
- * A plan is kept for the session, and may have been made when the tables were
- * empty: then a sequential scan looked cheap.  Within engine_enter() and
- * engine_leave() only.
- */
-void
-plan_by_index(void)
-{
-	static const char *const off[] = {"enable_seqscan", "enable_hashjoin", "enable_mergejoin"};
-
-	for (int i = 0; i < (int) lengthof(off); i++)
-		(void) set_config_option(off[i], "off", PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-}
 
 /* ---- arrays ----------------------------------------------------------------- */
 
@@ -348,7 +336,7 @@ sales_attempts(int64 lead_id)
 	int64		count;
 
 	engine_enter(&engine);
-	plan_by_index();
+	engine_plan_by_index();
 	(void) engine_query(&attempts, &value, NULL);
 	count = spi_int64(0, 1);
 	engine_leave(&engine);
@@ -418,7 +406,6 @@ update_run(StageUpdate *update, EngineStatement *statement, Datum *values, const
 	StageUpdate *before;
 
 	engine_enter(&engine);
-	plan_by_index();
 	before = stage_update_begin(update);
 	PG_TRY();
 	{
@@ -455,14 +442,32 @@ void
 stage_write_owners(const int64 *leads, const int64 *owners, int n)
 {
 	static EngineStatement route = {
-		"UPDATE leadflow.leads l SET owner_id = m.owner_id"
-		" FROM unnest($1, $2) m (lead_id, owner_id) WHERE l.id = m.lead_id",
-		2, {ENGINE_ARRAY_INT8, ENGINE_ARRAY_INT8}
+		"UPDATE leadflow.leads SET owner_id = nullif($2, 0) WHERE id = ANY ($1)",
+		2, {ENGINE_ARRAY_INT8, INT8OID}
 	};
 	StageUpdate update = {.kind = STAGE_UPDATE_SILENT};
-	Datum		values[2] = {int8_array(leads, n), id_array(owners, n)};
+	bool	   *done = palloc0_array(bool, n);
+	int64	   *ids = palloc_array(int64, n);
 
-	update_run(&update, &route, values, NULL);
+	for (int i = 0; i < n; i++)
+	{
+		Datum		values[2];
+		int			count = 0;
+
+		if (done[i])
+			continue;
+		for (int j = i; j < n; j++)
+		{
+			if (owners[j] == owners[i])
+			{
+				ids[count++] = leads[j];
+				done[j] = true;
+			}
+		}
+		values[0] = int8_array(ids, count);
+		values[1] = Int64GetDatum(owners[i]);
+		update_run(&update, &route, values, NULL);
+	}
 }
 
 void
@@ -484,12 +489,11 @@ stage_status(const int64 *leads, int n, int *nfound)
 {
 	static EngineStatement status = {
 		"SELECT l.id, l.stage, l.stage_since, h.to_stage, h.entered_at, s.lead_id IS NOT NULL"
-		" FROM unnest($1) u (id)"
-		" JOIN leadflow.leads l ON l.id = u.id"
+		" FROM leadflow.leads l"
 		" LEFT JOIN LATERAL (SELECT h.to_stage, h.entered_at FROM leadflow.stage_history h"
-		"  WHERE h.lead_id = u.id ORDER BY h.entered_at DESC, h.id DESC LIMIT 1) h ON true"
-		" LEFT JOIN leadflow.score_state s ON s.lead_id = u.id"
-		" ORDER BY l.id",
+		"  WHERE h.lead_id = l.id ORDER BY h.entered_at DESC, h.id DESC LIMIT 1) h ON true"
+		" LEFT JOIN leadflow.score_state s ON s.lead_id = l.id"
+		" WHERE l.id = ANY ($1) ORDER BY l.id",
 		1, {ENGINE_ARRAY_INT8}
 	};
 	MemoryContext caller = CurrentMemoryContext;
@@ -499,7 +503,7 @@ stage_status(const int64 *leads, int n, int *nfound)
 	bool		isnull;
 
 	engine_enter(&engine);
-	plan_by_index();
+	engine_plan_by_index();
 	*nfound = (int) engine_query(&status, &value, NULL);
 	MemoryContextSwitchTo(caller);
 	found = palloc0_array(StageStatus, *nfound + 1);
@@ -516,20 +520,41 @@ stage_status(const int64 *leads, int n, int *nfound)
 	return found;
 }
 
-/* Closes what is open and opens the new rows, in one statement for the batch. */
+/*
+ * Closes what is open: one statement for all that are left at the same instant,
+ * which is now unless moves are back-dated.
+ */
+static void
+close_history(const Move *moves, int n)
+{
+	static EngineStatement close = {
+		"UPDATE leadflow.stage_history SET left_at = $2 WHERE lead_id = ANY ($1) AND left_at IS NULL",
+		2, {ENGINE_ARRAY_INT8, TIMESTAMPTZOID}
+	};
+	int64	   *ids = palloc_array(int64, n);
+
+	for (int i = 0; i < n;)
+	{
+		Datum		values[2];
+		int			count = 0;
+
+		values[1] = TimestampTzGetDatum(moves[i].at);
+		do
+			ids[count++] = moves[i].lead_id;
+		while (++i < n && moves[i].at == moves[i - 1].at);
+		values[0] = int8_array(ids, count);
+		(void) engine_execute(&close, values, NULL);
+	}
+}
+
+/* Closes what is open and opens the new rows. */
 void
 stage_history_write(const Move *moves, const StageFreeze *freezes, int n)
 {
 	static EngineStatement write = {
-		"WITH m AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
-		"  m (lead_id, at, from_stage, to_stage, actor_id, team, reason, note, score, model_id,"
-		"     persona, grade, cycle, trigger)),"
-		" closed AS (UPDATE leadflow.stage_history h SET left_at = m.at FROM m"
-		"  WHERE h.lead_id = m.lead_id AND h.left_at IS NULL)"
-		" INSERT INTO leadflow.stage_history (lead_id, entered_at, from_stage, to_stage, actor_id,"
+		"INSERT INTO leadflow.stage_history (lead_id, entered_at, from_stage, to_stage, actor_id,"
 		"  team, reason, note, score, model_id, persona, grade, cycle, trigger_activity_id)"
-		" SELECT lead_id, at, from_stage, to_stage, actor_id, team, reason, note, score, model_id,"
-		"  persona, grade, cycle, trigger FROM m",
+		" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
 		14, {
 			ENGINE_ARRAY_INT8, ENGINE_ARRAY_TIMESTAMPTZ, ENGINE_ARRAY_TEXT, ENGINE_ARRAY_TEXT,
 			ENGINE_ARRAY_INT8, ENGINE_ARRAY_TEXT, ENGINE_ARRAY_TEXT, ENGINE_ARRAY_TEXT,
@@ -595,7 +620,7 @@ stage_history_write(const Move *moves, const StageFreeze *freezes, int n)
 	values[13] = PointerGetDatum(construct_md_array(trigger, untriggered, 1, &n, &lower, UUIDOID,
 													UUID_LEN, false, TYPALIGN_CHAR));
 	engine_enter(&engine);
-	plan_by_index();
+	close_history(moves, n);
 	(void) engine_execute(&write, values, NULL);
 	engine_leave(&engine);
 }
@@ -604,29 +629,27 @@ void
 stage_history_correct(const Move *moves, int n)
 {
 	static EngineStatement correct = {
-		"UPDATE leadflow.stage_history h SET reason = m.reason, note = m.note"
-		" FROM unnest($1, $2, $3) m (lead_id, reason, note)"
-		" WHERE h.lead_id = m.lead_id AND h.left_at IS NULL",
-		3, {ENGINE_ARRAY_INT8, ENGINE_ARRAY_TEXT, ENGINE_ARRAY_TEXT}
+		"UPDATE leadflow.stage_history SET reason = $2, note = $3 WHERE lead_id = $1 AND left_at IS NULL",
+		3, {INT8OID, TEXTOID, TEXTOID}
 	};
-	int64	   *ids = palloc_array(int64, n);
-	const char **reason = palloc_array(const char *, n);
-	const char **note = palloc_array(const char *, n);
 	EngineContext engine;
-	Datum		values[3];
 
+	engine_enter(&engine);
 	for (int i = 0; i < n; i++)
 	{
-		ids[i] = moves[i].lead_id;
-		reason[i] = moves[i].reason;
-		note[i] = moves[i].note;
+		Datum		values[3] = {Int64GetDatum(moves[i].lead_id), (Datum) 0, (Datum) 0};
+		char		nulls[3] = {' ', ' ', ' '};
+
+		if (moves[i].reason)
+			values[1] = CStringGetTextDatum(moves[i].reason);
+		else
+			nulls[1] = 'n';
+		if (moves[i].note)
+			values[2] = CStringGetTextDatum(moves[i].note);
+		else
+			nulls[2] = 'n';
+		(void) engine_execute(&correct, values, nulls);
 	}
-	values[0] = int8_array(ids, n);
-	values[1] = text_array(reason, n);
-	values[2] = text_array(note, n);
-	engine_enter(&engine);
-	plan_by_index();
-	(void) engine_execute(&correct, values, NULL);
 	engine_leave(&engine);
 }
 
@@ -663,7 +686,6 @@ stage_children_delete(const int64 *leads, int n)
 	Datum		value = int8_array(leads, n);
 
 	engine_enter(&engine);
-	plan_by_index();
 	for (int i = 0; i < (int) lengthof(children); i++)
 		(void) engine_execute(&children[i], &value, NULL);
 	engine_leave(&engine);

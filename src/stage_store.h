@@ -134,8 +134,6 @@ extern void stage_history_rename(const char *before, const char *after);
 extern void stage_children_delete(const int64 *leads, int n);
 extern void stage_children_truncate(void);
 
-/* For a batch's statements: go by the indexes, whatever the plan's statistics are. */
-extern void plan_by_index(void);
 
 /* Arguments of a batch's statements; NULL strings are NULLs. */
 #define ENGINE_ARRAY_TIMESTAMPTZ 1185

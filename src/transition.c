@@ -317,6 +317,29 @@ sort_out(LeadUpdate *changes, int n, Move *lost, int *nlost, const LeadUpdate **
 	transition_added(unknown, nunknown);
 }
 
+/* Leads in sales' hands that got another owner; the others have no offer to pass on. */
+static void
+reassign(Move *moves, int n)
+{
+	int64	   *ids = palloc_array(int64, n + 1);
+	int			count = 0;
+
+	fill_categories(moves, n);
+	for (int i = 0; i < n; i++)
+	{
+		if (is(moves[i].to_category, "handoff") || is(moves[i].to_category, "sales"))
+		{
+			ids[count] = moves[i].lead_id;
+			moves[count++] = moves[i];
+		}
+	}
+	if (count)
+	{
+		score_watch(ids, count, WATCH_TOUCH, 0);
+		handoff_reassigned(moves, count);
+	}
+}
+
 /*
  * The state rows of everything that is written to below, in id order; needed
  * where more than one batch follows, for each locks only its own.
@@ -350,27 +373,19 @@ transition_changed(LeadUpdate *changes, int n)
 	if (count)
 		score_leads_changed(ids, count);
 
-	if (nlost)
-	{
-		lock_states(changes, n);
-		apply(lost, NULL, nlost);
-	}
-	for (int i = 0; i < nmoved; i++)
-		moves[i] = moved[i]->move;
-	apply(moves, moved, nmoved);
-
 	count = 0;
 	for (int i = 0; i < n; i++)
 	{
 		if (!changes[i].moved && changes[i].old_owner != changes[i].move.owner_id)
 			others[count++] = changes[i].move;
 	}
-	if (count)
-	{
-		fill_categories(others, count);
+	if (nlost || (nmoved && count))
 		lock_states(changes, n);
-		handoff_reassigned(others, count);
-	}
+	apply(lost, NULL, nlost);
+	for (int i = 0; i < nmoved; i++)
+		moves[i] = moved[i]->move;
+	apply(moves, moved, nmoved);
+	reassign(others, count);
 
 	count = 0;
 	for (int i = 0; i < n; i++)

@@ -12,8 +12,14 @@ LANGUAGE C;
 COMMENT ON FUNCTION leadflow._sla_policy_validate() IS
 'Trigger of sla_policies: refuses a target with months or years, and a calendar that is not open for that long.';
 
+CREATE OR REPLACE FUNCTION leadflow._sla_correct() RETURNS trigger
+AS 'MODULE_PATHNAME', 'leadflow_sla_correct'
+LANGUAGE C;
+COMMENT ON FUNCTION leadflow._sla_correct() IS
+'Trigger of sla_policies and the calendars: a correction makes open clocks due anew.';
+
 -- Where pg_cron lives: its tables are in one database of the cluster.
-CREATE OR REPLACE FUNCTION leadflow._cron_required() RETURNS void
+CREATE OR REPLACE FUNCTION leadflow._cron_required(cron text) RETURNS void
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -44,12 +50,12 @@ BEGIN
 			MESSAGE = format('pg_cron lives in database %I, not in this one', home),
 			DETAIL = 'A job can only be registered there (cron.database_name).',
 			HINT = format('Connect to database %I and run: SELECT cron.schedule_in_database(%L, %L, %L, %L); to remove it, run there: SELECT cron.unschedule(%L);',
-				home, 'leadflow_check_sla', '* * * * *', 'SELECT * FROM leadflow.check_sla()', current_database(),
-				'leadflow_check_sla');
+				home, 'leadflow_check_sla_' || current_database(), cron, 'SELECT * FROM leadflow.check_sla()',
+				current_database(), 'leadflow_check_sla_' || current_database());
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION leadflow._cron_required() IS
+COMMENT ON FUNCTION leadflow._cron_required(text) IS
 'Raises 55000 with the statement to run by hand where pg_cron is not to be had in this database.';
 
 -- pg_cron lists a job for its owner alone; a superuser sees all.
@@ -58,12 +64,24 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+	elsewhere text;
 	job bigint;
 BEGIN
 	IF schedule.cron IS NULL THEN
 		RAISE null_value_not_allowed USING MESSAGE = 'the schedule must not be null';
 	END IF;
-	PERFORM leadflow._cron_required();
+	PERFORM leadflow._cron_required(schedule.cron);
+	-- pg_cron would change that job's command and leave it in its database
+	EXECUTE 'SELECT j.database FROM cron.job j'
+		' WHERE j.jobname = $1 AND j.database <> current_database() AND j.username = current_user'
+		INTO elsewhere USING 'leadflow_check_sla'::text;
+	IF elsewhere IS NOT NULL THEN
+		RAISE duplicate_object USING
+			MESSAGE = format('job "leadflow_check_sla" exists for database %I', elsewhere),
+			HINT = format('Give it another name: SELECT cron.unschedule(%L); SELECT cron.schedule_in_database(%L, %L, %L, %L);',
+				'leadflow_check_sla', 'leadflow_check_sla_' || elsewhere, '* * * * *',
+				'SELECT * FROM leadflow.check_sla()', elsewhere);
+	END IF;
 	-- a job of that name by somebody else; one's own is replaced and keeps its id
 	EXECUTE 'SELECT cron.unschedule(j.jobid) FROM cron.job j'
 		' WHERE j.jobname = $1 AND j.database = current_database() AND j.username <> current_user'
@@ -89,7 +107,7 @@ BEGIN
 	THEN
 		RETURN false;
 	END IF;
-	PERFORM leadflow._cron_required();
+	PERFORM leadflow._cron_required('* * * * *');
 	EXECUTE 'SELECT count(*) FILTER (WHERE cron.unschedule(j.jobid)) FROM cron.job j'
 		' WHERE j.jobname = $1 AND j.database = current_database()'
 		INTO removed USING 'leadflow_check_sla'::text;

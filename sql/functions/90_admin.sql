@@ -10,29 +10,33 @@ DECLARE
 		"marketing": {
 			"leads": "INSERT, UPDATE", "lead_details": "INSERT, UPDATE", "activities": "INSERT, UPDATE",
 			"accounts": "INSERT, UPDATE", "campaigns": "INSERT, UPDATE",
-			"campaign_costs": "INSERT, UPDATE, DELETE", "absences": "INSERT, UPDATE, DELETE"},
+			"campaign_costs": "INSERT, UPDATE, DELETE", "absences": "INSERT, UPDATE, DELETE",
+			"contact_permissions": "INSERT, UPDATE, DELETE", "lead_feedback": "INSERT, UPDATE"},
 		"sales": {
 			"leads": "INSERT, UPDATE", "lead_details": "INSERT, UPDATE", "activities": "INSERT, UPDATE",
 			"accounts": "INSERT, UPDATE", "deals": "INSERT, UPDATE",
-			"deal_contacts": "INSERT, UPDATE, DELETE", "absences": "INSERT, UPDATE, DELETE"},
+			"deal_contacts": "INSERT, UPDATE, DELETE", "absences": "INSERT, UPDATE, DELETE",
+			"lead_feedback": "INSERT, UPDATE"},
 		"app": {
 			"leads": "INSERT, UPDATE, DELETE", "lead_details": "INSERT, UPDATE, DELETE",
 			"activities": "INSERT, UPDATE, DELETE", "accounts": "INSERT, UPDATE, DELETE",
 			"campaigns": "INSERT, UPDATE, DELETE", "campaign_costs": "INSERT, UPDATE, DELETE",
 			"deals": "INSERT, UPDATE, DELETE", "deal_contacts": "INSERT, UPDATE, DELETE",
-			"absences": "INSERT, UPDATE, DELETE"},
+			"absences": "INSERT, UPDATE, DELETE", "contact_permissions": "INSERT, UPDATE, DELETE",
+			"lead_feedback": "INSERT, UPDATE, DELETE"},
 		"admin": {
 			"leads": "INSERT, UPDATE, DELETE", "lead_details": "INSERT, UPDATE, DELETE",
 			"activities": "INSERT, UPDATE, DELETE", "accounts": "INSERT, UPDATE, DELETE",
 			"campaigns": "INSERT, UPDATE, DELETE", "campaign_costs": "INSERT, UPDATE, DELETE",
 			"deals": "INSERT, UPDATE, DELETE", "deal_contacts": "INSERT, UPDATE, DELETE",
-			"absences": "INSERT, UPDATE, DELETE"}
+			"absences": "INSERT, UPDATE, DELETE", "contact_permissions": "INSERT, UPDATE, DELETE",
+			"lead_feedback": "INSERT, UPDATE, DELETE"}
 	}';
 	-- What the site configures: the admin's alone.
 	configured CONSTANT text[] := '{team_members,public_email_domains,calendars,calendar_hours,
 		calendar_holidays,stages,stage_transitions,stage_reasons,activity_kinds,scoring_models,scoring_groups,
 		scoring_rules,personas,persona_criteria,disqualifiers,queues,queue_members,routing_rules,sla_policies,
-		attribution_models}';
+		attribution_models,goals}';
 	-- Everyday functions that change something; the admin has all public ones but these.
 	everyday CONSTANT text[] := '{move,settle}';
 	owners_only CONSTANT text[] := '{install,setup_roles}';

@@ -268,10 +268,14 @@ AS $$
 	JOIN leadflow.leads l ON l.id = s.lead_id
 	LEFT JOIN (SELECT DISTINCT h.lead_id FROM leadflow.handoffs h) h ON h.lead_id = s.lead_id
 	LEFT JOIN (
-		SELECT d.lead_id FROM leadflow.deals d WHERE d.status = 'won' AND d.lead_id IS NOT NULL
+		-- won deals, and those that another deal corrects
+		SELECT d.lead_id FROM leadflow.deals d
+		WHERE d.lead_id IS NOT NULL AND (d.status = 'won'
+			OR EXISTS (SELECT FROM leadflow.deals x WHERE x.corrects_deal_id = d.id))
 		UNION
 		SELECT c.lead_id FROM leadflow.deal_contacts c
-		JOIN leadflow.deals d ON d.id = c.deal_id AND d.status = 'won'
+		JOIN leadflow.deals d ON d.id = c.deal_id
+		WHERE d.status = 'won' OR EXISTS (SELECT FROM leadflow.deals x WHERE x.corrects_deal_id = d.id)
 	) w4 ON w4.lead_id = s.lead_id
 	CROSS JOIN LATERAL (
 		SELECT CASE WHEN l.stage IN ('lead', 'nurture') THEN 1 ELSE 0 END
@@ -385,17 +389,55 @@ SET jit = off
 AS $$
 	WITH offer AS MATERIALIZED (
 		SELECT * FROM leadflow._oracle_offers()
-	), handoff AS MATERIALIZED (
+	), numbered AS (
 		SELECT
 			h.*,
-			-- a new owner of a lead that is offered already makes a row, too
+			-- a new owner of a lead that sales has already makes a row, too
 			h.why IN ('reassigned', 'taken over') AS passed_on,
 			row_number() OVER (PARTITION BY h.lead_id, h.offered_at, h.why IN ('reassigned', 'taken over')
 				ORDER BY h.id) AS nth,
+			count(*) FILTER (WHERE h.why NOT IN ('reassigned', 'taken over')) OVER later AS offers,
 			lead(h.offered_at) OVER later AS next_at,
 			lead(h.why) OVER later AS next_why
 		FROM leadflow.handoffs h
 		WINDOW later AS (PARTITION BY h.lead_id ORDER BY h.offered_at, h.id)
+	), handoff AS MATERIALIZED (
+		SELECT
+			h.*,
+			-- when the lead was given to sales before it was passed on
+			max(h.offered_at) FILTER (WHERE NOT h.passed_on) OVER stay AS given_at,
+			max(h.nth) FILTER (WHERE NOT h.passed_on) OVER stay AS given_nth
+		FROM numbered h
+		WINDOW stay AS (PARTITION BY h.lead_id, h.offers)
+	), stage_of AS (
+		-- the stages in which it was at the instant that it was passed on
+		SELECT h.id, array_agg(s.to_stage ORDER BY s.entered_at DESC, s.id DESC) AS stages
+		FROM handoff h
+		JOIN leadflow.stage_history s ON s.lead_id = h.lead_id AND s.entered_at <= h.offered_at
+			AND (s.left_at IS NULL OR s.left_at >= h.offered_at)
+		WHERE h.passed_on
+		GROUP BY h.id
+	), decided AS (
+		SELECT h.id, h.lead_id, h.decided_at, h.decision,
+			CASE e.how WHEN 'passed on' THEN h.next_at WHEN 'decided before' THEN h.offered_at
+				ELSE o.decided_at END AS decided_at_now,
+			CASE e.how WHEN 'passed on' THEN h.next_why
+				WHEN 'decided before' THEN
+					CASE WHEN h.decision = ANY (s.stages) THEN h.decision ELSE s.stages[1] END
+				ELSE o.decision END AS decision_now
+		FROM handoff h
+		LEFT JOIN offer o ON o.lead_id = h.lead_id AND o.entered_at = h.given_at AND o.nth = h.given_nth
+		LEFT JOIN stage_of s ON s.id = h.id
+		CROSS JOIN LATERAL (
+			SELECT CASE
+				WHEN h.passed_on AND (o.lead_id IS NULL OR o.decided_at <= h.offered_at) THEN 'decided before'
+				-- at one instant either may have come first
+				WHEN h.next_why IN ('reassigned', 'taken over')
+					AND (o.decided_at IS NULL OR h.next_at < o.decided_at
+						OR (h.next_at = o.decided_at AND h.decision = h.next_why)) THEN 'passed on'
+				ELSE 'decided'
+			END AS how
+		) e
 	), touched AS (
 		SELECT h.id, min(a.occurred_at) AS first_touch_at, count(*) AS touches
 		FROM handoff h
@@ -427,11 +469,9 @@ AS $$
 		'handoff_decision',
 		format('%s of lead %s', h.id, h.lead_id),
 		format('%s at %s', coalesce(h.decision, '-'), coalesce(h.decided_at::text, '-')),
-		format('%s at %s', coalesce(o.decision, '-'), coalesce(o.decided_at::text, '-'))
-	FROM handoff h
-	JOIN offer o ON o.lead_id = h.lead_id AND o.entered_at = h.offered_at AND o.nth = h.nth AND NOT h.passed_on
-	WHERE (h.decided_at IS DISTINCT FROM o.decided_at OR h.decision IS DISTINCT FROM o.decision)
-		AND (h.decided_at IS DISTINCT FROM h.next_at OR h.decision IS DISTINCT FROM h.next_why)
+		format('%s at %s', coalesce(h.decision_now, '-'), coalesce(h.decided_at_now::text, '-'))
+	FROM decided h
+	WHERE h.decided_at IS DISTINCT FROM h.decided_at_now OR h.decision IS DISTINCT FROM h.decision_now
 $$;
 COMMENT ON FUNCTION leadflow._verify_handoffs() IS
 	'verify(): each time a lead was given to sales has its handoffs row, with its decision and its sales touches.';
@@ -534,11 +574,11 @@ AS $$
 		FROM origin o
 		JOIN leadflow.deals d ON d.id = o.corrects_deal_id
 	), deal AS MATERIALIZED (
-		SELECT d.id, d.lead_id, d.amount, d.currency, o.id AS origin_id, coalesce(o.closed_at, d.closed_at) AS converted_at
+		SELECT d.id, o.lead_id, d.amount, d.currency, o.id AS origin_id, coalesce(o.closed_at, d.closed_at) AS converted_at
 		FROM origin
 		JOIN leadflow.deals d ON d.id = origin.deal_id
 		JOIN leadflow.deals o ON o.id = origin.id
-		WHERE origin.corrects_deal_id IS NULL AND d.lead_id IS NOT NULL
+		WHERE origin.corrects_deal_id IS NULL AND o.lead_id IS NOT NULL
 	), party AS MATERIALIZED (
 		SELECT d.id AS deal_id, o.lead_id
 		FROM deal d

@@ -14,6 +14,14 @@ CREATE OR REPLACE TRIGGER sla_policies_config_changed
 CREATE OR REPLACE TRIGGER sla_policies_validate
 	AFTER INSERT OR UPDATE ON leadflow.sla_policies
 	FOR EACH ROW EXECUTE FUNCTION leadflow._sla_policy_validate();
+CREATE OR REPLACE TRIGGER sla_policies_correct AFTER UPDATE ON leadflow.sla_policies
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
+CREATE OR REPLACE TRIGGER sla_correct AFTER UPDATE ON leadflow.calendars
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
+CREATE OR REPLACE TRIGGER sla_correct AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.calendar_hours
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
+CREATE OR REPLACE TRIGGER sla_correct AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.calendar_holidays
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
 
 -- Campaigns, deals and attribution.
 CREATE OR REPLACE TRIGGER campaigns_check
@@ -177,6 +185,8 @@ CREATE OR REPLACE TRIGGER handoffs_engine_owned BEFORE INSERT OR UPDATE OR DELET
 CREATE OR REPLACE TRIGGER queue_state_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.queue_state
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
 CREATE OR REPLACE TRIGGER sla_clocks_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.sla_clocks
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
+CREATE OR REPLACE TRIGGER deal_state_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.deal_state
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
 CREATE OR REPLACE TRIGGER attribution_credits_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.attribution_credits
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();

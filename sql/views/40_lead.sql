@@ -63,7 +63,7 @@ SELECT
 		WHEN g.category = 'handoff' THEN
 			CASE WHEN k.metric = 'time_to_first_touch' THEN 'first touch' ELSE 'accept or reject' END
 		WHEN g.category = 'sales' THEN
-			CASE WHEN k.metric = 'time_to_first_touch' OR h.touches = 0 THEN 'first touch' ELSE 'follow up' END
+			CASE WHEN s.last_touch_at >= coalesce(h.offered_at, l.stage_since) THEN 'follow up' ELSE 'first touch' END
 		WHEN g.category = 'marketing' AND (l.stage = 'mql' OR v.mql_ready) THEN 'qualify'
 		WHEN g.category IN ('marketing', 'recycle') THEN
 			CASE WHEN l.revisit_on IS NOT NULL THEN 'revisit' ELSE 'nurture' END
@@ -86,9 +86,10 @@ LEFT JOIN LATERAL (
 	LIMIT 1
 ) k ON true
 LEFT JOIN LATERAL (
-	SELECT h.touches
+	-- given to sales, not passed on within it
+	SELECT h.offered_at
 	FROM leadflow.handoffs h
-	WHERE h.lead_id = l.id
+	WHERE h.lead_id = l.id AND h.why NOT IN ('reassigned', 'taken over')
 	ORDER BY h.offered_at DESC, h.id DESC
 	LIMIT 1
 ) h ON true;
@@ -179,7 +180,7 @@ JOIN (
 	SELECT
 		h.lead_id,
 		h.entered_at,
-		'moved',
+		CASE WHEN h.from_stage IS NULL THEN 'created' ELSE 'moved' END,
 		h.team,
 		m.full_name,
 		concat_ws(', ', CASE WHEN h.from_stage IS NULL THEN h.to_stage ELSE h.from_stage || ' -> ' || h.to_stage END,
@@ -224,7 +225,7 @@ JOIN (
 COMMENT ON VIEW leadflow.lead_timeline IS 'One row a thing that happened to a lead: what it did, what marketing and sales did, moves, hand-offs, broken promises, deals. Ask for one lead; order by at, step, object_id, activity_id.';
 COMMENT ON COLUMN leadflow.lead_timeline.lead_id IS 'Lead (leads.id).';
 COMMENT ON COLUMN leadflow.lead_timeline.at IS 'When it happened.';
-COMMENT ON COLUMN leadflow.lead_timeline.what IS 'Kind of the activity, or moved, handed_off, sla_breached (at the deadline), deal_opened, deal_won, deal_lost, deal_corrected.';
+COMMENT ON COLUMN leadflow.lead_timeline.what IS 'Kind of the activity, or created, moved, handed_off, sla_breached (at the deadline), deal_opened, deal_won, deal_lost, deal_corrected.';
 COMMENT ON COLUMN leadflow.lead_timeline.team IS 'Whose doing it was: lead, marketing, sales, leadership, system or admin; of a broken promise, who had made it.';
 COMMENT ON COLUMN leadflow.lead_timeline.who IS 'Name of the member: who did it, who got the lead, whose deal it is; NULL = nobody in particular.';
 COMMENT ON COLUMN leadflow.lead_timeline.detail IS 'Content and campaign, stages and reason, why this rep, the promise, or deal and amount.';

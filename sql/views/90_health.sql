@@ -21,12 +21,16 @@ WITH defined AS (
 	JOIN present p ON p.relation = d.relation
 	LEFT JOIN pg_catalog.pg_trigger t ON t.tgrelid = p.oid AND t.tgname = d.trigger
 	WHERE d.trigger IS NOT NULL
-), activity_kinds_seen AS (
+), activity_tables AS (
+	SELECT n.nspname, c.relname, c.reltuples
+	FROM pg_catalog.pg_class c
+	JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	WHERE c.oid = 'leadflow.activities'::regclass
+		OR c.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree('leadflow.activities'::regclass) t)
+), activity_volume AS (
 	-- A small table is read, of a large one the planner's statistics are.
-	SELECT coalesce(sum(c.reltuples) FILTER (WHERE c.reltuples > 0), 0) > 1000000 AS large
-	FROM pg_catalog.pg_partition_tree('leadflow.activities'::regclass) t
-	JOIN pg_catalog.pg_class c ON c.oid = t.relid
-	WHERE t.isleaf
+	SELECT coalesce(sum(t.reltuples) FILTER (WHERE t.reltuples > 0), 0) > 1000000 AS large
+	FROM activity_tables t
 ), moves AS (
 	SELECT count(*) AS moves, count(*) FILTER (WHERE h.team = 'admin') AS by_admin
 	FROM leadflow.stages g
@@ -40,14 +44,15 @@ WITH defined AS (
 )
 SELECT
 	'extension'::text AS check_name,
-	CASE WHEN e.extversion = v.default_version THEN 'ok' ELSE 'warning' END AS status,
-	CASE WHEN e.extversion = v.default_version THEN 0 ELSE 1 END::double precision AS value,
-	CASE WHEN e.extversion = v.default_version THEN 'version ' || e.extversion
-		ELSE format('version %s is installed, %s is available: ALTER EXTENSION leadflow UPDATE',
-			coalesce(e.extversion, 'none'), coalesce(v.default_version, 'none')) END AS detail
-FROM (VALUES (1)) one
-LEFT JOIN pg_catalog.pg_extension e ON e.extname = 'leadflow'
-LEFT JOIN pg_catalog.pg_available_extensions v ON v.name = 'leadflow'
+	CASE WHEN v.default_version <> e.extversion THEN 'warning' ELSE 'ok' END AS status,
+	CASE WHEN v.default_version <> e.extversion THEN 1 ELSE 0 END::double precision AS value,
+	CASE WHEN v.default_version <> e.extversion
+		THEN format('version %s is installed, %s is available: ALTER EXTENSION leadflow UPDATE',
+			e.extversion, v.default_version)
+		ELSE 'version ' || e.extversion END AS detail
+FROM pg_catalog.pg_extension e
+LEFT JOIN pg_catalog.pg_available_extensions v ON v.name = e.extname
+WHERE e.extname = 'leadflow'
 UNION ALL
 SELECT
 	'missing_relations',
@@ -128,10 +133,8 @@ FROM (
 	SELECT k.large, CASE
 		WHEN k.large THEN EXISTS (
 			SELECT
-			FROM pg_catalog.pg_partition_tree('leadflow.activities'::regclass) t
-			JOIN pg_catalog.pg_class c ON c.oid = t.relid
-			JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-			JOIN pg_catalog.pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = 'kind'
+			FROM activity_tables t
+			JOIN pg_catalog.pg_stats s ON s.schemaname = t.nspname AND s.tablename = t.relname AND s.attname = 'kind'
 			CROSS JOIN LATERAL unnest(s.most_common_vals::text::text[]) v
 			WHERE v NOT IN (SELECT kind FROM leadflow.activity_kinds))
 		ELSE EXISTS (
@@ -140,7 +143,7 @@ FROM (
 			WHERE a.voided_at IS NULL
 				AND NOT EXISTS (SELECT FROM leadflow.activity_kinds r WHERE r.kind = a.kind))
 		END AS found
-	FROM activity_kinds_seen k
+	FROM activity_volume k
 ) u
 UNION ALL
 SELECT

@@ -139,8 +139,8 @@ SET leadflow.clock = '2026-06-01 07:00+00';	-- Monday, 09:00 in Berlin
 CALL hand_over('{21,22,23,24,25,26,27,28}', 901);
 SELECT * FROM clocks WHERE lead = 21;
 -- A touch at the deadline is in time, a microsecond later it is late.
-INSERT INTO leadflow.activities (lead_id, kind, occurred_at) VALUES (21, 'page_view', '2026-06-01 07:30+00');
 SET leadflow.clock = '2026-06-01 11:00:00+00';
+INSERT INTO leadflow.activities (lead_id, kind, occurred_at) VALUES (21, 'page_view', '2026-06-01 07:30+00');
 INSERT INTO leadflow.activities (lead_id, kind) VALUES (21, 'call');
 SET leadflow.clock = '2026-06-01 11:00:00.000001+00';
 INSERT INTO leadflow.activities (lead_id, kind) VALUES (22, 'email_sent'), (22, 'call');
@@ -279,6 +279,29 @@ SELECT l.id, l.stage, h.from_stage, h.to_stage, h.team, h.reason
 FROM leadflow.leads l JOIN leadflow.stage_history h ON h.lead_id = l.id AND h.left_at IS NULL WHERE l.id IN (26, 41, 42) ORDER BY 1;
 UPDATE leadflow.settings SET time_zone = 'UTC';
 
+-- Corrections: open clocks are due anew, closed ones stay. What was announced too early is announced again.
+SET leadflow.clock = '2026-09-07 07:00+00';
+CALL hand_over('{46,47}', 902);
+SET leadflow.clock = '2026-09-07 16:00:01+00';
+UPDATE leadflow.leads SET stage = 'accepted', stage_by = 'bob@example.com' WHERE id = 47;
+SELECT * FROM leadflow.check_sla();
+SELECT * FROM clocks WHERE lead IN (46, 47);
+INSERT INTO leadflow.calendar_holidays (calendar_id, day, name)
+SELECT c.id, '2026-09-07', 'forgotten' FROM leadflow.calendars c WHERE c.name IN ('desk', 'late shift');
+SELECT * FROM clocks WHERE lead IN (46, 47);
+UPDATE leadflow.sla_policies SET target = '10 hours', warn_fraction = 0.5 WHERE id = 101;
+UPDATE leadflow.sla_policies SET calendar_id = (SELECT c.id FROM leadflow.calendars c WHERE c.name = 'round') WHERE id = 102;
+SELECT * FROM clocks WHERE lead IN (46, 47);
+-- Hours are rewritten in two steps.
+BEGIN;
+CREATE TEMP TABLE hours AS SELECT * FROM leadflow.calendar_hours;
+DELETE FROM leadflow.calendar_hours;
+SELECT * FROM clocks WHERE lead = 46;
+INSERT INTO leadflow.calendar_hours OVERRIDING SYSTEM VALUE SELECT * FROM hours;
+COMMIT;
+SELECT * FROM clocks WHERE lead = 46;
+SELECT * FROM leadflow.check_sla('2026-09-08 14:00+00');
+
 --
 -- Reports
 --
@@ -298,6 +321,9 @@ SET leadflow.clock = '294276-12-31 20:00+00';
 CALL hand_over('{53}', 903);
 SELECT c.lead_id, c.metric, c.started_at, c.due_at, c.calendar_id IS NULL AS around_the_clock
 FROM leadflow.sla_clocks c WHERE c.lead_id > 50 ORDER BY c.lead_id, c.id;
+-- A lead's clocks go with it.
+DELETE FROM leadflow.leads WHERE id > 50;
+SELECT count(*) FROM leadflow.sla_clocks c WHERE c.lead_id > 50;
 RESET leadflow.clock;
 
 -- Without pg_cron in this database: what to do by hand.

@@ -5,6 +5,7 @@ SET timezone = 'Pacific/Auckland';	-- not the site's
 SET datestyle = 'ISO, YMD';
 SET client_min_messages = warning;
 UPDATE leadflow.settings SET time_zone = 'Europe/Berlin';
+UPDATE leadflow.scoring_models SET mql_threshold = 1000 WHERE status = 'active';	-- nobody moves by itself
 SET leadflow.clock = '2026-03-02 09:00Z';
 
 -- The lead as JSON: no setting of the session can be seen in it.
@@ -158,6 +159,7 @@ FROM leadflow.health h WHERE h.status <> 'ok' ORDER BY 1;
 ROLLBACK;
 
 -- Six minutes late, and the sweep did not come
+SELECT breached FROM leadflow.check_sla();
 SET leadflow.clock = '2026-03-16 09:00Z';
 UPDATE leadflow.leads SET stage = 'sql', stage_by = 'mara@example.com' WHERE id = 2;
 SET leadflow.clock = '2026-03-16 10:05Z';

@@ -49,8 +49,14 @@ my ($statement) = $stderr =~ /run: (SELECT cron\.schedule_in_database\(.*?\));/;
 ok($statement, 'the hint has the statement');
 $node->safe_psql('crm', $statement);
 is( $node->safe_psql('crm', 'SELECT jobname, database, schedule, command FROM cron.job'),
-	'leadflow_check_sla|other|*/5 * * * *|SELECT * FROM leadflow.check_sla()',
+	'leadflow_check_sla_other|other|*/5 * * * *|SELECT * FROM leadflow.check_sla()',
 	'it registers the sweep of the other database');
+
+# One of our name that is for another database isn't taken over.
+$node->safe_psql('crm', q{SELECT cron.schedule_in_database('leadflow_check_sla', '0 0 * * *', 'SELECT 1', 'other')});
+$node->psql('crm', 'SELECT leadflow.schedule()', stderr => \$stderr);
+like($stderr, qr/ERROR:  job "leadflow_check_sla" exists for database other/, 'a job of that name elsewhere is left alone');
+$node->safe_psql('crm', q{SELECT cron.unschedule('leadflow_check_sla')});
 
 # Here.
 my $job = $node->safe_psql('crm', 'SELECT leadflow.schedule()');
