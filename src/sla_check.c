@@ -23,8 +23,10 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "activity.h"
 #include "clock_store.h"
 #include "errors.h"
+#include "event_store.h"
 #include "transition.h"
 
 /* check_sla(at) → (warned, breached, escalated, revisited) */
@@ -52,6 +54,9 @@ leadflow_check_sla(PG_FUNCTION_ARGS)
 	revisits = clock_revisits(at, &nrevisits);
 	if (nrevisits > 0)
 		transition_revisit(revisits, nrevisits);
+	/* what this transaction wrote is to count, and gates that open now wait for locks now */
+	while (event_pending())
+		activity_flush();
 	announced = clock_announce(at);
 
 	values[0] = Int64GetDatum(announced.warned);

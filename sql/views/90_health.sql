@@ -31,6 +31,20 @@ WITH defined AS (
 	-- A small table is read, of a large one the planner's statistics are.
 	SELECT coalesce(sum(t.reltuples) FILTER (WHERE t.reltuples > 0), 0) > 1000000 AS large
 	FROM activity_tables t
+), unmapped AS MATERIALIZED (
+	SELECT k.large, CASE
+		WHEN k.large THEN EXISTS (
+			SELECT
+			FROM activity_tables t
+			JOIN pg_catalog.pg_stats s ON s.schemaname = t.nspname AND s.tablename = t.relname AND s.attname = 'kind'
+			CROSS JOIN LATERAL unnest(s.most_common_vals::text::text[]) v
+			WHERE v NOT IN (SELECT r.kind FROM leadflow.activity_kinds r))
+		ELSE EXISTS (
+			SELECT
+			FROM leadflow.activities a
+			WHERE a.voided_at IS NULL AND a.kind NOT IN (SELECT r.kind FROM leadflow.activity_kinds r))
+		END AS found
+	FROM activity_volume k
 ), moves AS (
 	SELECT count(*) AS moves, count(*) FILTER (WHERE h.team = 'admin') AS by_admin
 	FROM leadflow.stages g
@@ -129,22 +143,7 @@ SELECT
 	CASE WHEN u.found THEN 'activities carry kinds that activity_kinds does not name: see unmapped_activity_kinds'
 		WHEN u.large THEN 'none among the kinds that the planner''s statistics name'
 		ELSE 'every kind is registered' END
-FROM (
-	SELECT k.large, CASE
-		WHEN k.large THEN EXISTS (
-			SELECT
-			FROM activity_tables t
-			JOIN pg_catalog.pg_stats s ON s.schemaname = t.nspname AND s.tablename = t.relname AND s.attname = 'kind'
-			CROSS JOIN LATERAL unnest(s.most_common_vals::text::text[]) v
-			WHERE v NOT IN (SELECT kind FROM leadflow.activity_kinds))
-		ELSE EXISTS (
-			SELECT
-			FROM leadflow.activities a
-			WHERE a.voided_at IS NULL
-				AND NOT EXISTS (SELECT FROM leadflow.activity_kinds r WHERE r.kind = a.kind))
-		END AS found
-	FROM activity_volume k
-) u
+FROM unmapped u
 UNION ALL
 SELECT
 	'admin_moves',

@@ -163,7 +163,7 @@ SELECT lead_id, score, engagement FROM leadflow.lead_scores ORDER BY 1;	-- never
 INSERT INTO leadflow.activities (lead_id, kind) VALUES (1, 'page_view'), (1, 'page_view'), (1, 'form_submit'), (2, 'form_submit'),
 	(3, 'page_view'), (3, 'page_view'), (3, 'content_download'), (3, 'content_download');
 SELECT lead_id, score, engagement FROM leadflow.lead_scores ORDER BY 1;	-- 20 + 2, -5 + 2, 30 + 90
-SELECT lead_id, group_name, source, name, activities, points FROM leadflow.leads l, leadflow.explain_score(l.id) e (group_name, source, name, activities, points), LATERAL (SELECT l.id AS lead_id) i ORDER BY 1, 2, 3, 4;
+SELECT l.id, e.* FROM leadflow.leads l, leadflow.explain_score(l.id) e ORDER BY 1, 2, 3, 4;
 SELECT * FROM leadflow.verify();
 DELETE FROM leadflow.scoring_groups WHERE id = 902;
 UPDATE leadflow.scoring_groups SET min_points = -1e6, max_points = 1e6 WHERE id = 901;
@@ -192,12 +192,6 @@ UPDATE leadflow.activities SET voided_at = NULL, void_reason = NULL WHERE id = '
 SELECT score FROM leadflow.lead_scores WHERE lead_id = 1;
 DELETE FROM leadflow.activities WHERE id IN ('00000000-0000-0000-0000-000000000003', '00000000-0000-0000-0000-000000000001');
 SELECT score FROM leadflow.lead_scores WHERE lead_id = 1;	-- 1/4 + 1/8
--- At one instant the higher id is the later one.
-INSERT INTO leadflow.scoring_rules (model_id, group_id, name, activity_kind, condition, points, max_count, once_per) VALUES
-	(900, 901, 'worth', 'form_submit', NULL, 8, 1, NULL), (900, 901, 'a', 'form_submit', '$.content == "a"', 100, NULL, NULL);
-INSERT INTO leadflow.activities (lead_id, id, kind, occurred_at, content) VALUES
-	(2, 'ffffffff-0000-0000-0000-000000000001', 'form_submit', day(0), 'a'), (2, '80000000-0000-0000-0000-000000000002', 'form_submit', day(0), 'b');
-SELECT score FROM leadflow.lead_scores WHERE lead_id = 2;	-- 108
 SELECT * FROM leadflow.verify();
 -- Calendar buckets
 CALL no_rules();
@@ -214,7 +208,7 @@ SELECT source, name, activities, points FROM leadflow.explain_score(1) ORDER BY 
 SELECT score FROM leadflow.lead_scores WHERE lead_id = 1;	-- 2 years, quarters, months, weeks, 4 days, 5 hours
 -- In the zone of the settings: there, the first is of 2026, too.
 UPDATE leadflow.settings SET time_zone = 'Europe/Berlin';
-SELECT score FROM leadflow.lead_scores WHERE lead_id = 1;	-- 1 year, quarter, month, 2 weeks, 3 days, 5 hours
+SELECT score FROM leadflow.lead_scores WHERE lead_id = 1;	-- 1 year, quarter, month, 2 weeks, 2 days, 5 hours
 SELECT * FROM leadflow.verify();
 SET timezone = 'Asia/Tokyo';
 SELECT score, leadflow.score(1, at(0)) AS same FROM leadflow.lead_scores WHERE lead_id = 1;
@@ -229,9 +223,9 @@ INSERT INTO leadflow.activities (lead_id, kind, properties) VALUES
 	(1, 'content_download', '{"file": 1}'), (1, 'content_download', '{"file": 1.0}'), (1, 'content_download', '{"file": "1"}'),
 	(1, 'content_download', '{}'), (1, 'content_download', NULL), (1, 'content_download', '{"file": null}'),
 	(1, 'content_download', '{"file": ["a", "c"]}'), (1, 'content_download', '{"file": {"x": 1, "y": 2}}'), (1, 'content_download', '{"file": {"y": 2, "x": 1}}');
-SELECT score FROM leadflow.lead_scores WHERE lead_id = 1;	-- a, b, 1, "1", none, null, [a, c], {x, y}
+SELECT score FROM leadflow.lead_scores WHERE lead_id = 1;	-- a, b, 1, "1", none, null, [a, c], {x, y}: 8
 UPDATE leadflow.scoring_rules SET once_per = '$.properties.file[*]' WHERE model_id = 900;
-SELECT score FROM leadflow.lead_scores WHERE lead_id = 1;	-- the first item: [a, c] is a
+SELECT score FROM leadflow.lead_scores WHERE lead_id = 1;	-- the first item, and [a, c] is a: 7
 UPDATE leadflow.scoring_rules SET once_per = 'strict $.properties.file.x' WHERE model_id = 900;
 SELECT score FROM leadflow.lead_scores WHERE lead_id = 1;	-- 1, and no value
 UPDATE leadflow.scoring_rules SET once_per = '$.content', per = 'day', max_count = 3 WHERE model_id = 900;
@@ -326,10 +320,12 @@ INSERT INTO leadflow.activities (lead_id, kind) SELECT l.id, 'page_view' FROM le
 SELECT lead_id, fit, engagement, score, grade, level, rank, band FROM leadflow.lead_scores ORDER BY 1;
 UPDATE leadflow.scoring_models SET grade_cutoffs = '{1,.5,.475}', hot_from = 80, warm_from = 20 WHERE id = 900;
 SELECT lead_id, score, rank, band FROM leadflow.lead_scores ORDER BY 1;
--- A model without a fit group asks for none.
+-- A model without a fit group asks for none; its personas are told apart all the same.
 DELETE FROM leadflow.scoring_groups WHERE id = 910;
-UPDATE leadflow.scoring_models SET min_fit_grade = 'A', mql_threshold = 40 WHERE id = 900;
-SELECT lead_id, fit, score, grade, rank, mql_blocked_by FROM leadflow.lead_scores WHERE lead_id >= 30 ORDER BY 1;
+INSERT INTO leadflow.personas (id, model_id, name) VALUES (915, 900, 'q');
+INSERT INTO leadflow.persona_criteria (persona_id, name, condition, points) VALUES (915, 'nineteen', '$.attributes.n == 19', 100);
+UPDATE leadflow.scoring_models SET min_fit_grade = 'A', mql_threshold = 15 WHERE id = 900;
+SELECT lead_id, fit, score, grade, rank, persona, mql_ready, mql_blocked_by FROM leadflow.lead_scores WHERE lead_id < 20 ORDER BY 1;
 SELECT * FROM leadflow.verify();
 
 --
@@ -342,11 +338,11 @@ INSERT INTO leadflow.disqualifiers (model_id, name, on_entity, condition, reason
 INSERT INTO leadflow.scoring_rules (model_id, group_id, name, activity_kind, points, hand_raise) VALUES (900, 901, 'demo', 'demo_request', 1, true);
 DELETE FROM leadflow.leads;
 INSERT INTO leadflow.leads (id, full_name, phone, attributes, country, do_not_contact) VALUES
-	(1, 'A', '1', '{"n": 20, "tools": "x"}', NULL, false),	-- 10 points
+	(1, 'A', '1', '{"n": 20, "tools": "x"}', NULL, false),	-- 10 points short
 	(2, 'B', '', '{"n": 40}', NULL, false),	-- phone, tools
 	(3, 'C', '1', '{"n": 40, "tools": "x"}', 'XX', false),
 	(4, 'D', '1', '{"n": 40, "tools": "x"}', NULL, true),
-	(5, 'E', '1', '{"n": 19, "tools": "x"}', NULL, false);	-- 11 points, and a C
+	(5, 'E', '1', '{"n": 19, "tools": "x"}', NULL, false);	-- 11 points short, and a C
 SELECT lead_id, score, grade, mql_ready, mql_blocked_by FROM leadflow.lead_scores ORDER BY 1;
 -- a hand-raise needs no points and no consent, but the fields
 INSERT INTO leadflow.activities (lead_id, kind) SELECT id, 'demo_request' FROM leadflow.leads;

@@ -143,7 +143,7 @@ DECLARE
 	lead bigint;
 	model CONSTANT bigint := (SELECT m.id FROM leadflow.scoring_models m WHERE m.status = 'active');
 BEGIN
-	CASE upto(27)
+	CASE upto(29)
 	WHEN 0, 1, 2, 3, 4 THEN	-- one
 		INSERT INTO leadflow.activities (lead_id, occurred_at, id, kind, campaign_id, content, properties)
 		SELECT * FROM random_activities(1);
@@ -194,7 +194,7 @@ BEGIN
 		PERFORM random_attributes();
 	WHEN 23 THEN
 		UPDATE leadflow.accounts SET status = pick('prospect', 'customer', 'former') WHERE random() < .5;
-	WHEN 24 THEN	-- the model or what belongs to it
+	WHEN 24, 28, 29 THEN	-- the model or what belongs to it
 		CASE upto(7)
 		WHEN 0 THEN UPDATE leadflow.scoring_rules SET points = points + 1, active = chance(.8) WHERE model_id = model AND random() < .3;
 		WHEN 1 THEN PERFORM random_rule(model);
@@ -296,6 +296,8 @@ BEGIN
 	FROM generate_series(1, 20) i;
 	PERFORM random_attributes();
 	PERFORM random_model();
+	INSERT INTO leadflow.activities (lead_id, occurred_at, id, kind, campaign_id, content, properties)
+	SELECT * FROM random_activities(upto(150));
 	COMMIT;
 	FOR i IN 1 .. 6 LOOP
 		PERFORM work(0);

@@ -265,6 +265,24 @@ BEGIN;
 SELECT * FROM leadflow.check_sla('2026-06-30 00:00+00');
 ROLLBACK;
 SELECT * FROM leadflow.check_sla('2026-06-30 00:00+00');
+-- What the transaction wrote counts, and who may run it need not see a table.
+SET leadflow.clock = '2026-06-30 10:00+00';
+CALL hand_over('{48}', 903);
+SET leadflow.clock = '2026-06-30 20:00+00';
+CREATE ROLE regress_leadflow_sweeper;
+GRANT USAGE ON SCHEMA leadflow TO regress_leadflow_sweeper;
+SET ROLE regress_leadflow_sweeper;
+SELECT * FROM leadflow.check_sla();
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION leadflow.check_sla(timestamptz) TO regress_leadflow_sweeper;
+BEGIN;
+INSERT INTO leadflow.activities (lead_id, kind, occurred_at) VALUES (48, 'call', '2026-06-30 11:00+00');
+SET LOCAL ROLE regress_leadflow_sweeper;
+SELECT * FROM leadflow.check_sla();
+COMMIT;
+SELECT * FROM clocks WHERE lead = 48;
+DROP OWNED BY regress_leadflow_sweeper;
+DROP ROLE regress_leadflow_sweeper;
 SELECT * FROM leadflow.check_sla(NULL);
 SELECT * FROM leadflow.check_sla('infinity');
 

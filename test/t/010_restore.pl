@@ -294,6 +294,14 @@ my @copies = map { round_trip($_, 'original') } sort keys %round_trip;
 push @copies, round_trip('pg_dump | psql', 'custom', 'second');
 push @copies, round_trip('pg_dump -Fd -j4, pg_restore -j4', 'plain', 'second_parallel');
 
+# Over a database that has other rows already.
+$node->safe_psql('second', q{
+	INSERT INTO leadflow.leads (email) SELECT 'other' || i || '@example.com' FROM generate_series(1, 10) i;
+	DROP VIEW public.site_board});
+$node->command_ok([ 'pg_restore', '-e', '--clean', '--if-exists', '-d', 'second', "$dumps/custom.dump" ], 'pg_restore --clean');
+is_deeply(rows('second'), $rows, 'the same rows after pg_restore --clean');
+is_deeply(catalog('second'), $catalog, 'the same catalog');
+
 # They all go on alike.
 my $played = play('original');
 like($played, qr/^before\|7\|(\S+?)\|.*^after\|7\|(?!\1\|)/ms, 'a new activity changes the score');
