@@ -72,3 +72,47 @@ CREATE OR REPLACE FUNCTION leadflow.hottest(n integer, at timestamptz DEFAULT le
 	$$;
 COMMENT ON FUNCTION leadflow.hottest(integer, timestamptz, bigint) IS
 'The n leads with the highest score that are still in play (stage neither won, lost nor out), of one owner or of all, by the total before the last clamp, then by id. Leads that the caller cannot see do not show. O(leads).';
+
+CREATE OR REPLACE FUNCTION leadflow._model_part_check() RETURNS trigger
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	length interval;
+	what text;
+BEGIN
+	CASE TG_TABLE_NAME
+		WHEN 'scoring_models' THEN
+			length := NEW.cool_down;
+			what := 'cool_down';
+		WHEN 'scoring_groups' THEN
+			length := NEW.half_life;
+			what := 'half_life';
+			IF TG_OP = 'UPDATE' AND NEW.axis <> OLD.axis THEN
+				RAISE check_violation USING
+					MESSAGE = 'the axis of a group does not change',
+					DETAIL = format('Group "%s" is of axis %s.', OLD.name, OLD.axis),
+					HINT = 'Delete the group and make another.',
+					SCHEMA = 'leadflow', TABLE = 'scoring_groups', CONSTRAINT = 'scoring_groups_axis_fixed';
+			END IF;
+		WHEN 'scoring_rules' THEN
+			IF EXISTS (SELECT FROM leadflow.scoring_groups g WHERE g.id = NEW.group_id AND g.axis <> 'engagement') THEN
+				RAISE check_violation USING
+					MESSAGE = 'a rule earns points for an engagement group',
+					DETAIL = format('Rule "%s" names a group of axis fit.', NEW.name),
+					HINT = 'Points of the fit group are those of personas'' criteria.',
+					SCHEMA = 'leadflow', TABLE = 'scoring_rules', CONSTRAINT = 'scoring_rules_group_axis';
+			END IF;
+	END CASE;
+	IF extract(year FROM length) <> 0 OR extract(month FROM length) <> 0 THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('%s must not have months or years', what),
+			DETAIL = format('%s is %s; lengths are exact.', what, length),
+			HINT = 'Say it in days (of 24 hours) or hours.',
+			SCHEMA = 'leadflow', TABLE = TG_TABLE_NAME, COLUMN = what;
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION leadflow._model_part_check() IS
+'Trigger, before a row of scoring_models, scoring_groups or scoring_rules is written: lengths have no months or years (22023), rules earn for engagement groups (23514).';

@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS leadflow.scoring_models (
 	requalify_points double precision NOT NULL DEFAULT 0 CONSTRAINT scoring_models_requalify_points
 		CHECK (requalify_points BETWEEN 0 AND 1e9),
 	UNIQUE (name, version),
-	CONSTRAINT scoring_models_bands CHECK (hot_from BETWEEN warm_from AND 1e9 AND warm_from >= 0),
+	CONSTRAINT scoring_models_bands CHECK (warm_from >= 0 AND hot_from >= warm_from AND hot_from <= 1e9),
 	CONSTRAINT scoring_models_cool_down CHECK (cool_down >= '0')
 );
 CREATE UNIQUE INDEX IF NOT EXISTS scoring_models_one_active ON leadflow.scoring_models ((status)) WHERE status = 'active';

@@ -205,3 +205,9 @@ CREATE OR REPLACE TRIGGER stage_reasons_config_changed AFTER INSERT OR UPDATE OR
 CREATE OR REPLACE TRIGGER public_email_domains_config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.public_email_domains
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
 -- ---- end of lifecycle ----
+CREATE OR REPLACE TRIGGER part_check BEFORE INSERT OR UPDATE ON leadflow.scoring_models
+	FOR EACH ROW EXECUTE FUNCTION leadflow._model_part_check();
+CREATE OR REPLACE TRIGGER part_check BEFORE INSERT OR UPDATE ON leadflow.scoring_groups
+	FOR EACH ROW EXECUTE FUNCTION leadflow._model_part_check();
+CREATE OR REPLACE TRIGGER part_check BEFORE INSERT OR UPDATE ON leadflow.scoring_rules
+	FOR EACH ROW EXECUTE FUNCTION leadflow._model_part_check();

@@ -150,7 +150,7 @@ JOIN (
 	SELECT
 		d.lead_id,
 		d.opened_at,
-		'deal_opened',
+		'deal_opened' AS what,
 		'sales',
 		m.full_name,
 		concat_ws(', ', d.name, d.amount || ' ' || d.currency),

@@ -39,7 +39,7 @@ CREATE FUNCTION random_id() RETURNS uuid LANGUAGE sql VOLATILE AS $$ SELECT md5(
 -- Mostly lately; also long ago, on the borders of calendar buckets, at one instant, and a
 -- little ahead of the clock.
 CREATE FUNCTION random_instant() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
-	SELECT CASE upto(9)
+	SELECT CASE upto(11)
 		WHEN 0 THEN leadflow.now()
 		WHEN 1 THEN leadflow.now() + random() * interval '4 minutes'
 		WHEN 2 THEN leadflow.now() - random() * interval '40 years'
@@ -47,16 +47,17 @@ CREATE FUNCTION random_instant() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
 			- pick('0 s', '1 us', '-1 us', '1 h', '-1 h')::interval
 		WHEN 4 THEN date_trunc('day', leadflow.now()) - upto(3) * interval '1 day'
 		WHEN 5 THEN leadflow.now() - random() * interval '1 hour'
+		WHEN 6 THEN timestamptz '2025-12-31 00:00Z' + upto(60) * interval '1 hour'
 		ELSE leadflow.now() - random() * random() * interval '90 days'
 	END
 $$;
 CREATE FUNCTION random_kind() RETURNS text LANGUAGE sql VOLATILE AS $$
-	SELECT pick('page_view', 'page_view', 'page_view', 'content_download', 'content_download', 'form_submit', 'demo_request',
-		'call', 'note', 'strange')
+	SELECT pick('page_view', 'page_view', 'page_view', 'page_view', 'page_view', 'page_view', 'content_download', 'content_download',
+		'form_submit', 'demo_request', 'call', 'note', 'strange')
 $$;
 CREATE FUNCTION random_content() RETURNS text LANGUAGE sql VOLATILE AS $$ SELECT pick('/pricing', '/jobs', '/', 'Guide', NULL) $$;
 CREATE FUNCTION random_properties() RETURNS jsonb LANGUAGE sql VOLATILE AS $$
-	SELECT pick(NULL, NULL, '{}', '[]', '7', 'null', '{"a": null}', '{"a": 1}', '{"a": 1.0}', '{"a": 2}', '{"a": "1"}', '{"a": [1, 2]}',
+	SELECT pick(NULL, NULL, '{}', '[]', '7', 'null', '{"a": null}', '{"a": 1}', '{"a": 1}', '{"a": 1.0}', '{"a": 1.0}', '{"a": 2}', '{"a": "1"}', '{"a": [1, 2]}',
 		'{"a": true}', '{"a": {"b": 1}}', '{"a": "x", "day": "2026-03-01"}', '{"day": "2020-01-01T00:00:00+05:00"}')::jsonb
 $$;
 CREATE FUNCTION random_campaign() RETURNS bigint LANGUAGE sql VOLATILE AS $$ SELECT pick(NULL, NULL, 1, 2, 3)::bigint $$;
@@ -74,14 +75,14 @@ INSERT INTO leadflow.accounts (id, name, domain, status) VALUES (1, 'One', 'one.
 CREATE FUNCTION random_rule(model bigint) RETURNS void LANGUAGE sql VOLATILE AS $$
 	INSERT INTO leadflow.scoring_rules (model_id, group_id, name, activity_kind, condition, points, max_count, per, once_per, hand_raise, active)
 	SELECT model, g.id, random_id()::text, random_kind(),
-		pick(NULL, NULL, NULL, '$.content == "/pricing"', '$ ? (@.content starts with "/")', '$.campaign == "spring"', '$.properties.a > 1',
+		pick(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '$.content == "/pricing"', '$ ? (@.content starts with "/")', '$.campaign == "spring"', '$.properties.a > 1',
 			'$ ? (@.properties.a > 1)', '$.properties.a', '$.properties.a == 1', 'strict $.properties.a == 1', '!($.properties.a == 1)',
 			'$.properties.day.datetime() > "2025-01-01".datetime()', '$.content like_regex "^g" flag "i"', '$.**.b == 1')::jsonpath,
 		pick(1, 2.5, 10, 0.1, -3, -0.7, 1e-7, 1234.5678, 0)::float8,
 		l.n, CASE WHEN l.n IS NOT NULL THEN pick(NULL, 'hour', 'day', 'week', 'month', 'quarter', 'year') END,
-		CASE WHEN l.n IS NOT NULL THEN pick(NULL, NULL, '$.properties.a', '$.content', '$.campaign', 'strict $.properties.a') END::jsonpath,
+		CASE WHEN l.n IS NOT NULL THEN pick(NULL, '$.properties.a', '$.properties.a', '$.content', '$.campaign', 'strict $.properties.a') END::jsonpath,
 		chance(.1), chance(.9)
-	FROM (SELECT CASE WHEN chance(.5) THEN 1 + upto(2) END AS n) l
+	FROM (SELECT CASE WHEN chance(.7) THEN 1 + upto(2) END AS n) l
 	CROSS JOIN (SELECT * FROM leadflow.scoring_groups g WHERE g.model_id = model AND g.axis = 'engagement' ORDER BY random() LIMIT 1) g
 $$;
 
@@ -102,10 +103,10 @@ BEGIN
 	END IF;
 	FOR i IN 0 .. upto(3) LOOP
 		INSERT INTO leadflow.scoring_groups (model_id, name, axis, min_points, max_points, half_life)
-		VALUES (model, 'group ' || i, 'engagement', pick(0, 0, -1000, -2), pick(1e9, 50, 1.5, 1000),
-			pick(NULL, '1 second', '1 hour', '36 hours', '7 days', '30 days', '30 days', '400.5 days', '9131 days', '99.9 h')::interval);
+		VALUES (model, 'group ' || i, 'engagement', pick(0, -1e9, -1e9, -2), pick(1e9, 1e9, 1e9, 50, 1.5),
+			pick(NULL, NULL, NULL, '1 second', '1 hour', '36 hours', '7 days', '30 days', '30 days', '400.5 days', '9131 days', '99.9 h')::interval);
 	END LOOP;
-	FOR i IN 0 .. upto(7) LOOP
+	FOR i IN 0 .. 3 + upto(7) LOOP
 		PERFORM random_rule(model);
 	END LOOP;
 	FOR i IN 1 .. upto(3) LOOP
@@ -194,8 +195,8 @@ BEGIN
 		PERFORM random_attributes();
 	WHEN 23 THEN
 		UPDATE leadflow.accounts SET status = pick('prospect', 'customer', 'former') WHERE random() < .5;
-	WHEN 24, 28, 29 THEN	-- the model or what belongs to it
-		CASE upto(7)
+	WHEN 24, 28 THEN	-- the model or what belongs to it
+		CASE upto(6)
 		WHEN 0 THEN UPDATE leadflow.scoring_rules SET points = points + 1, active = chance(.8) WHERE model_id = model AND random() < .3;
 		WHEN 1 THEN PERFORM random_rule(model);
 		WHEN 2 THEN DELETE FROM leadflow.scoring_rules WHERE model_id = model AND random() < .2;
@@ -205,9 +206,9 @@ BEGIN
 			INSERT INTO leadflow.activity_kinds (kind, role) VALUES ('strange', 'engagement') ON CONFLICT DO NOTHING;
 		WHEN 6 THEN
 			DELETE FROM leadflow.activity_kinds WHERE kind = 'strange';
-		WHEN 7 THEN
-			UPDATE leadflow.settings SET time_zone = pick('UTC', 'America/New_York', 'Australia/Lord_Howe', 'Asia/Kathmandu');
 		END CASE;
+	WHEN 29 THEN	-- what a day is
+		UPDATE leadflow.settings SET time_zone = pick('UTC', 'America/New_York', 'Australia/Lord_Howe', 'Asia/Kathmandu');
 	WHEN 25 THEN	-- a lead with its first activities
 		WITH new AS (
 			INSERT INTO leadflow.leads (email, job_title) VALUES (random_id() || '@one.example', 'VP') RETURNING id
