@@ -476,28 +476,6 @@ leadflow_activities_deleted(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* Leads whose watch bits say so, ascending, in the current context. */
-static int64 *
-watched_leads(int bit, int *n)
-{
-	static EngineStatement statement = {
-		"SELECT lead_id FROM leadflow.score_state WHERE watch & $1 <> 0 ORDER BY lead_id",
-		1, {INT4OID}
-	};
-	MemoryContext caller = CurrentMemoryContext;
-	EngineContext engine;
-	Datum		value = Int32GetDatum(bit);
-	int64	   *leads;
-
-	engine_enter(&engine);
-	*n = engine_query(&statement, &value, NULL);
-	leads = MemoryContextAllocHuge(caller, sizeof(int64) * Max(*n, 1));
-	for (int i = 0; i < *n; i++)
-		leads[i] = spi_int64(i, 1);
-	engine_leave(&engine);
-	return leads;
-}
-
 /* _activities_truncated() → trigger: nothing is left, so all that came of it goes. */
 PG_FUNCTION_INFO_V1(leadflow_activities_truncated);
 Datum
@@ -512,10 +490,10 @@ leadflow_activities_truncated(PG_FUNCTION_ARGS)
 	model = model_active();
 	(void) event_take(model, &n);
 	state_rescore(model);
-	leads = watched_leads(WATCH_TOUCH, &n);
+	leads = score_watched(WATCH_TOUCH, &n);
 	if (n > 0)
 		clock_settle(leads, n);
-	leads = watched_leads(WATCH_CREDIT, &n);
+	leads = score_watched(WATCH_CREDIT, &n);
 	if (n > 0)
 		credit_refresh_leads(leads, n);
 	return PointerGetDatum(NULL);

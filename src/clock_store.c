@@ -116,33 +116,13 @@ typedef struct NewClocks
 
 /*
  * Every statement here finds rows by the leads in an array or along an index,
- * so the best plan is always the same: nested loops over indexes.  The planner
- * is told so, since it would err on both sides.  A plan that was made while
- * tables were empty would scan them later when they aren't; and a custom plan
- * for one lead seems so much cheaper than one for any number that it would plan anew
- * each time, which costs more than the statement.
+ * so the best plan is always the same: nested loops over indexes.
  */
 static void
 clock_enter(EngineContext *engine)
 {
 	engine_enter(engine);
 	engine_plan_by_index();
-}
-
-static void
-keep_generic_plan(EngineStatement *statement)
-{
-	SPIPlanPtr	plan;
-
-	if (statement->plan)
-		return;
-	plan = SPI_prepare_cursor(statement->sql, statement->nargs, statement->argtypes,
-							  CURSOR_OPT_GENERIC_PLAN);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare_cursor failed: %s", SPI_result_code_string(SPI_result));
-	if (SPI_keepplan(plan) != 0)
-		elog(ERROR, "SPI_keepplan failed");
-	statement->plan = plan;
 }
 
 /* ---------------------------------------------------------------------
@@ -362,7 +342,6 @@ read_documents(const Move *const *moves, int nmoves, int *n)
 	for (int i = 0; i < nmoves; i++)
 		leads[i] = moves[i]->lead_id;
 	argument = int8_array(leads, nmoves);
-	keep_generic_plan(&statement);
 	*n = (int) engine_query(&statement, &argument, NULL);
 	documents = palloc(sizeof(LeadDocument) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
@@ -432,7 +411,6 @@ insert_clocks(NewClocks *clocks)
 	values[6] = wide_array(clocks->warn_at, n, TIMESTAMPTZOID);
 	values[7] = wide_array(clocks->handoff_id, n, INT8OID);
 	values[8] = wide_array(clocks->calendar_id, n, INT8OID);
-	keep_generic_plan(&statement);
 	(void) engine_execute(&statement, values, NULL);
 }
 
@@ -495,7 +473,6 @@ settle_handoffs(Datum leads)
 		1, {ENGINE_ARRAY_INT8}
 	};
 
-	keep_generic_plan(&statement);
 	(void) engine_execute(&statement, &leads, NULL);
 }
 
@@ -520,7 +497,6 @@ settle_clocks(Datum leads)
 		1, {ENGINE_ARRAY_INT8}
 	};
 
-	keep_generic_plan(&statement);
 	(void) engine_execute(&statement, &leads, NULL);
 }
 
@@ -570,7 +546,6 @@ touched_already(const Move *const *moves, int nmoves, int *n)
 	}
 	values[0] = wide_array(leads, nmoves, INT8OID);
 	values[1] = wide_array(instants, nmoves, TIMESTAMPTZOID);
-	keep_generic_plan(&statement);
 	*n = (int) engine_query(&statement, values, NULL);
 	result = palloc(sizeof(int64) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)

@@ -30,6 +30,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "clock_store.h"
 #include "compat.h"
 #include "errors.h"
 #include "gate.h"
@@ -607,6 +608,15 @@ leadflow_model_changed(PG_FUNCTION_ARGS)
 	{
 		LockRelationOid(engine_relation("score_state"), ShareRowExclusiveLock);
 		state_rescore(model_active());
+		if (strcmp(RelationGetRelationName(trigger->tg_relation), "activity_kinds") == 0)
+		{
+			/* another kind may be a sales touch now */
+			int			n;
+			int64	   *leads = score_watched(WATCH_TOUCH, &n);
+
+			if (n > 0)
+				clock_settle(leads, n);
+		}
 	}
 	return PointerGetDatum(NULL);
 }

@@ -20,29 +20,36 @@
 #include "score_store.h"
 #include "spi.h"
 
-/* Ids that a statement returns, ascending, in the current context. */
-static int64 *
-select_ids(EngineStatement *statement, int *n, int **second)
+/* Makes the state rows that are missing. */
+static void
+add_missing(void)
 {
+	static EngineStatement statement = {
+		"SELECT l.id, CASE WHEN l.stage IN ('lead', 'nurture') THEN 1 WHEN l.stage = 'mql' THEN 16 ELSE 0 END"
+		" FROM leadflow.leads l"
+		" WHERE NOT EXISTS (SELECT FROM leadflow.score_state s WHERE s.lead_id = l.id) ORDER BY l.id",
+		0, {0}
+	};
 	MemoryContext caller = CurrentMemoryContext;
 	EngineContext engine;
-	int64	   *ids;
+	int64	   *leads;
+	int		   *watch;
+	uint64		n;
 
 	engine_enter(&engine);
-	*n = engine_query(statement, NULL, NULL);
-	ids = MemoryContextAllocHuge(caller, sizeof(int64) * Max(*n, 1));
-	if (second)
-		*second = MemoryContextAllocHuge(caller, sizeof(int) * Max(*n, 1));
-	for (int i = 0; i < *n; i++)
+	n = engine_query(&statement, NULL, NULL);
+	leads = MemoryContextAllocHuge(caller, sizeof(int64) * Max(n, 1));
+	watch = MemoryContextAllocHuge(caller, sizeof(int) * Max(n, 1));
+	for (uint64 r = 0; r < n; r++)
 	{
 		bool		isnull;
 
-		ids[i] = spi_int64(i, 1);
-		if (second)
-			(*second)[i] = DatumGetInt32(spi_value(i, 2, &isnull));
+		leads[r] = spi_int64(r, 1);
+		watch[r] = DatumGetInt32(spi_value(r, 2, &isnull));
 	}
 	engine_leave(&engine);
-	return ids;
+	if (n > 0)
+		score_leads_added(leads, watch, (int) n);
 }
 
 /* _rebuild() → void */
@@ -50,11 +57,6 @@ PG_FUNCTION_INFO_V1(leadflow_rebuild);
 Datum
 leadflow_rebuild(PG_FUNCTION_ARGS)
 {
-	static EngineStatement missing = {
-		"SELECT l.id, CASE WHEN l.stage IN ('lead', 'nurture') THEN 1 WHEN l.stage = 'mql' THEN 16 ELSE 0 END FROM leadflow.leads l"
-		" WHERE NOT EXISTS (SELECT FROM leadflow.score_state s WHERE s.lead_id = l.id) ORDER BY l.id",
-		0, {0}
-	};
 	static EngineStatement orphans = {
 		"DELETE FROM leadflow.score_state s"
 		" WHERE NOT EXISTS (SELECT FROM leadflow.leads l WHERE l.id = s.lead_id)", 0, {0}
@@ -73,19 +75,12 @@ leadflow_rebuild(PG_FUNCTION_ARGS)
 		" SELECT l.id, l.stage_since, l.stage, 'system', 1 FROM leadflow.leads l"
 		" WHERE NOT EXISTS (SELECT FROM leadflow.stage_history h WHERE h.lead_id = l.id)", 0, {0}
 	};
-	static EngineStatement touched = {
-		"SELECT lead_id FROM leadflow.score_state WHERE watch & 2 <> 0 ORDER BY lead_id", 0, {0}
-	};
 	EngineContext engine;
-	int64	   *ids;
-	int		   *bits;
+	int64	   *leads;
 	int			n;
 
 	LockRelationOid(engine_relation("score_state"), ShareRowExclusiveLock);
-	ids = select_ids(&missing, &n, &bits);
-	if (n > 0)
-		score_leads_added(ids, bits, n);
-
+	add_missing();
 	engine_enter(&engine);
 	engine_execute(&orphans, NULL, NULL);
 	engine_execute(&history, NULL, NULL);
@@ -93,9 +88,9 @@ leadflow_rebuild(PG_FUNCTION_ARGS)
 	engine_leave(&engine);
 
 	state_rescore(model_active());
-	ids = select_ids(&touched, &n, NULL);
+	leads = score_watched(WATCH_TOUCH, &n);
 	if (n > 0)
-		clock_settle(ids, n);
+		clock_settle(leads, n);
 	(void) credit_rebuild();
 	PG_RETURN_VOID();
 }

@@ -643,6 +643,28 @@ score_watch(const int64 *leads, int n, int set, int clear)
 	change_rows(leads, n, change_watch, bits);
 }
 
+/* Leads whose watch bits say so, ascending, in the current context. */
+int64 *
+score_watched(int bit, int *n)
+{
+	static EngineStatement statement = {
+		"SELECT lead_id FROM leadflow.score_state WHERE watch & $1 <> 0 ORDER BY lead_id",
+		1, {INT4OID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	EngineContext engine;
+	Datum		value = Int32GetDatum(bit);
+	int64	   *leads;
+
+	engine_enter(&engine);
+	*n = engine_query(&statement, &value, NULL);
+	leads = MemoryContextAllocHuge(caller, sizeof(int64) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+		leads[i] = spi_int64(i, 1);
+	engine_leave(&engine);
+	return leads;
+}
+
 static void
 change_cycle(StateRow *row, int i, void *arg)
 {

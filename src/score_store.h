@@ -144,6 +144,9 @@ extern void score_leads_deleted(const int64 *leads, int n);
 /* Sets and clears watch bits; locks the rows until the end of the transaction. */
 extern void score_watch(const int64 *leads, int n, int set, int clear);
 
+/* Leads whose watch bits say so, ascending, in the current context. */
+extern int64 *score_watched(int bit, int *n);
+
 /* A new cycle begins at that instant (the lead was recycled): cycle + 1. */
 extern void score_cycle_begin(const int64 *leads, const TimestampTz *since, int n);
 

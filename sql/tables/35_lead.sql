@@ -35,7 +35,7 @@ CREATE INDEX IF NOT EXISTS leads_email_key ON leadflow.leads (email_key);
 CREATE INDEX IF NOT EXISTS leads_account_id ON leadflow.leads (account_id) WHERE account_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS leads_owner_id ON leadflow.leads (owner_id) WHERE owner_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS leads_campaign_id ON leadflow.leads (campaign_id) WHERE campaign_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS leads_revisit_on ON leadflow.leads (revisit_on) WHERE revisit_on IS NOT NULL;
+CREATE INDEX IF NOT EXISTS leads_revisit_on ON leadflow.leads (revisit_on) WHERE stage = 'nurture';
 COMMENT ON TABLE leadflow.leads IS 'One row a lead. Clients insert and update it; leadflow moves stage and owner, and keeps the history.';
 COMMENT ON COLUMN leadflow.leads.id IS 'Key; never changes.';
 COMMENT ON COLUMN leadflow.leads.external_id IS 'The CRM''s own key.';

@@ -39,7 +39,10 @@ CREATE FUNCTION random_id() RETURNS uuid LANGUAGE sql VOLATILE AS $$ SELECT md5(
 -- Mostly lately; also long ago, on the borders of calendar buckets, at one instant, and a
 -- little ahead of the clock.
 CREATE FUNCTION random_instant() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
-	SELECT CASE upto(11)
+	SELECT CASE
+		-- many within a few days, on the hour, at the turn of week, month and year
+		WHEN chance(.3) THEN timestamptz '2025-12-28 12:00Z' + upto(100) * interval '1 hour'
+		ELSE CASE upto(9)
 		WHEN 0 THEN leadflow.now()
 		WHEN 1 THEN leadflow.now() + random() * interval '4 minutes'
 		WHEN 2 THEN leadflow.now() - random() * interval '40 years'
@@ -47,8 +50,7 @@ CREATE FUNCTION random_instant() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
 			- pick('0 s', '1 us', '-1 us', '1 h', '-1 h')::interval
 		WHEN 4 THEN date_trunc('day', leadflow.now()) - upto(3) * interval '1 day'
 		WHEN 5 THEN leadflow.now() - random() * interval '1 hour'
-		WHEN 6 THEN timestamptz '2025-12-31 00:00Z' + upto(60) * interval '1 hour'
-		ELSE leadflow.now() - random() * random() * interval '90 days'
+		ELSE leadflow.now() - random() * random() * interval '90 days' END
 	END
 $$;
 CREATE FUNCTION random_kind() RETURNS text LANGUAGE sql VOLATILE AS $$
@@ -80,7 +82,7 @@ CREATE FUNCTION random_rule(model bigint) RETURNS void LANGUAGE sql VOLATILE AS 
 			'$.properties.day.datetime() > "2025-01-01".datetime()', '$.content like_regex "^g" flag "i"', '$.**.b == 1')::jsonpath,
 		pick(1, 2.5, 10, 0.1, -3, -0.7, 1e-7, 1234.5678, 0)::float8,
 		l.n, CASE WHEN l.n IS NOT NULL THEN pick(NULL, 'hour', 'day', 'week', 'month', 'quarter', 'year') END,
-		CASE WHEN l.n IS NOT NULL THEN pick(NULL, '$.properties.a', '$.properties.a', '$.content', '$.campaign', 'strict $.properties.a') END::jsonpath,
+		CASE WHEN l.n IS NOT NULL THEN pick(NULL, NULL, NULL, '$.properties.a', '$.properties.a', '$.content', '$.campaign', 'strict $.properties.a') END::jsonpath,
 		chance(.1), chance(.9)
 	FROM (SELECT CASE WHEN chance(.7) THEN 1 + upto(2) END AS n) l
 	CROSS JOIN (SELECT * FROM leadflow.scoring_groups g WHERE g.model_id = model AND g.axis = 'engagement' ORDER BY random() LIMIT 1) g
@@ -298,7 +300,7 @@ BEGIN
 	PERFORM random_attributes();
 	PERFORM random_model();
 	INSERT INTO leadflow.activities (lead_id, occurred_at, id, kind, campaign_id, content, properties)
-	SELECT * FROM random_activities(upto(150));
+	SELECT * FROM random_activities(upto(400));
 	COMMIT;
 	FOR i IN 1 .. 6 LOOP
 		PERFORM work(0);
