@@ -85,15 +85,17 @@ typedef struct Batch
 } Batch;
 
 static TriggerData *
-trigger_data(FunctionCallInfo fcinfo, const char *name)
+trigger_data(FunctionCallInfo fcinfo, const char *name, bool old_table, bool new_table)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigger->tg_event) ||
-		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
+		!TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
+		(old_table && trigger->tg_oldtable == NULL) || (new_table && trigger->tg_newtable == NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be fired AFTER STATEMENT", name)));
+				 errmsg("function \"%s\" must be fired AFTER, FOR EACH STATEMENT, with its transition tables",
+						name)));
 	return trigger;
 }
 
@@ -308,6 +310,16 @@ insert_batch(Batch *batch, Tuplestorestate *rows)
 	}
 }
 
+/* Names a lead that does not exist; many are not named all. */
+static void
+add_unknown(StringInfo leads, int64 lead_id)
+{
+	if (leads->len < 200)
+		appendStringInfo(leads, "%s%lld", leads->len ? ", " : "", (long long) lead_id);
+	else if (leads->data[leads->len - 1] != '.')
+		appendStringInfoString(leads, ", ...");
+}
+
 static void
 unknown_leads(const char *leads)
 {
@@ -348,9 +360,8 @@ check_leads(const Batch *batch)
 		if (row_fetch(table.rel, batch->fresh[i], snapshot, table.slot))
 			continue;
 		engine_enter(&engine);
-		if (engine_query(&statement, &id, NULL) == 0 && unknown.len < 200)
-			appendStringInfo(&unknown, "%s%lld", unknown.len ? ", " : "",
-							 (long long) batch->fresh[i]);
+		if (engine_query(&statement, &id, NULL) == 0)
+			add_unknown(&unknown, batch->fresh[i]);
 		engine_leave(&engine);
 	}
 	state_close(&table);
@@ -428,7 +439,7 @@ PG_FUNCTION_INFO_V1(leadflow_activities_inserted);
 Datum
 leadflow_activities_inserted(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = trigger_data(fcinfo, "_activities_inserted");
+	TriggerData *trigger = trigger_data(fcinfo, "_activities_inserted", false, true);
 	Batch		batch;
 
 	batch_begin(&batch, trigger->tg_relation);
@@ -444,7 +455,7 @@ PG_FUNCTION_INFO_V1(leadflow_activities_updated);
 Datum
 leadflow_activities_updated(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = trigger_data(fcinfo, "_activities_updated");
+	TriggerData *trigger = trigger_data(fcinfo, "_activities_updated", true, true);
 	Batch		batch;
 
 	batch_begin(&batch, trigger->tg_relation);
@@ -458,7 +469,7 @@ PG_FUNCTION_INFO_V1(leadflow_activities_deleted);
 Datum
 leadflow_activities_deleted(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = trigger_data(fcinfo, "_activities_deleted");
+	TriggerData *trigger = trigger_data(fcinfo, "_activities_deleted", true, false);
 	Batch		batch;
 	Written		row;
 
@@ -485,7 +496,7 @@ leadflow_activities_truncated(PG_FUNCTION_ARGS)
 	int64	   *leads;
 	int			n;
 
-	(void) trigger_data(fcinfo, "_activities_truncated");
+	(void) trigger_data(fcinfo, "_activities_truncated", false, false);
 	LockRelationOid(engine_relation("score_state"), ShareRowExclusiveLock);
 	model = model_active();
 	(void) event_take(model, &n);
@@ -551,9 +562,8 @@ flush_unknown(Flush *flush, const Delta *delta)
 	engine_enter(&engine);
 	orphans = engine_query(&statement, &id, NULL) > 0;
 	engine_leave(&engine);
-	if (orphans && flush->unknown.len < 200)
-		appendStringInfo(&flush->unknown, "%s%lld", flush->unknown.len ? ", " : "",
-						 (long long) delta->lead_id);
+	if (orphans)
+		add_unknown(&flush->unknown, delta->lead_id);
 }
 
 /* The row as it is to be written; between nothing and nothing. */
@@ -818,6 +828,10 @@ leadflow_reference_deleted(PG_FUNCTION_ARGS)
 	table = RelationGetRelationName(trigger->tg_relation);
 	is_campaign = strcmp(table, "campaigns") == 0;
 	attnum = SPI_fnumber(RelationGetDescr(trigger->tg_relation), "id");
+	if (trigger->tg_oldtable == NULL || attnum <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" needs an old table with ids", "_reference_deleted")));
 	ids = palloc(sizeof(int64) * room);
 	slot = MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation), &TTSOpsMinimalTuple);
 	tuplestore_rescan(trigger->tg_oldtable);

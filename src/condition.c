@@ -68,7 +68,8 @@ may_be_silenced(int sqlerrcode)
 
 	return category == ERRCODE_DATA_EXCEPTION ||
 		category == ERRCODE_FEATURE_NOT_SUPPORTED ||
-		category == ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+		category == ERRCODE_PROGRAM_LIMIT_EXCEEDED ||
+		sqlerrcode == ERRCODE_UNDEFINED_OBJECT; /* a variable */
 }
 
 /*
@@ -165,15 +166,15 @@ condition_holds(const Condition *condition, Jsonb *document)
 	return false;
 }
 
-/* The first item as JSON text; NULL if there is none. */
-char *
+/* The first item; NULL if there is none. */
+Jsonb *
 condition_value(const Condition *condition, Jsonb *document)
 {
 	Jsonb	   *item;
 
 	if (!path_query(jsonb_path_query_first_tz, condition, document, &item))
 		return NULL;
-	return JsonbToCString(NULL, &item->root, VARSIZE(item));
+	return item;
 }
 
 /*
@@ -297,4 +298,28 @@ json_has_value(Jsonb *document, List *field)
 		container = value.type == jbvBinary ? value.val.binary.data : NULL;
 	}
 	return true;
+}
+
+/*
+ * _condition_check(jsonpath) → boolean: may it be asked?  A variable ($name) never
+ * has a value here, and is an error that jsonpath does not silence.  In the text of a jsonpath
+ * a variable is a $ before a quote, outside of strings.
+ */
+PG_FUNCTION_INFO_V1(leadflow_condition_check);
+Datum
+leadflow_condition_check(PG_FUNCTION_ARGS)
+{
+	char	   *text = DatumGetCString(DirectFunctionCall1(jsonpath_out, PG_GETARG_DATUM(0)));
+	bool		in_string = false;
+
+	for (const char *c = text; *c; c++)
+	{
+		if (in_string && *c == '\\' && c[1])
+			c++;
+		else if (*c == '"')
+			in_string = !in_string;
+		else if (!in_string && c[0] == '$' && c[1] == '"')
+			PG_RETURN_BOOL(false);
+	}
+	PG_RETURN_BOOL(true);
 }

@@ -18,7 +18,7 @@ typedef struct Condition
 
 extern Condition *condition_make(Datum jsonpath);	/* copies into the current context */
 extern bool condition_holds(const Condition *condition, Jsonb *document);
-extern char *condition_value(const Condition *condition, Jsonb *document);
+extern Jsonb *condition_value(const Condition *condition, Jsonb *document);
 extern List *condition_fields(const Condition *condition);	/* of List of char * */
 extern bool json_has_value(Jsonb *document, List *field);
 

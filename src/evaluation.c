@@ -148,7 +148,11 @@ tally_limited(const Model *model, Tally *tally, const PointRule *rule,
 	entry->id = row->id;
 	entry->once = rule->once_per ? condition_value(rule->once_per, match_document(row, match)) : NULL;
 	if (entry->once)
-		entry->once = MemoryContextStrdup(tally->context, entry->once);
+	{
+		Jsonb	   *kept = MemoryContextAlloc(tally->context, VARSIZE(entry->once));
+
+		entry->once = memcpy(kept, entry->once, VARSIZE(entry->once));
+	}
 	entry->bucket = 0;
 	if (rule->per)
 		entry->bucket = DatumGetTimestampTz(
@@ -200,6 +204,15 @@ tally_add(const Model *model, Tally *tally, const ActivityRow *row)
 		points_advance(model, tally->sums, &tally->last_at, row->occurred_at);
 }
 
+/* Values as jsonb compares them (1 = 1.0). */
+static int
+compare_once(const TallyEntry *x, const TallyEntry *y)
+{
+	if (x->once == NULL || y->once == NULL)
+		return (x->once != NULL) - (y->once != NULL);
+	return compareJsonbContainers(&x->once->root, &y->once->root);
+}
+
 /* By rule, bucket and value; within them the most recent first. */
 static int
 compare_entries(const void *a, const void *b)
@@ -212,12 +225,7 @@ compare_entries(const void *a, const void *b)
 		return x->rule < y->rule ? -1 : 1;
 	if (x->bucket != y->bucket)
 		return x->bucket < y->bucket ? -1 : 1;
-	if (x->once == NULL || y->once == NULL)
-	{
-		if (x->once != y->once)
-			return x->once == NULL ? -1 : 1;
-	}
-	else if ((c = strcmp(x->once, y->once)) != 0)
+	if ((c = compare_once(x, y)) != 0)
 		return c;
 	if (x->at != y->at)
 		return x->at > y->at ? -1 : 1;
@@ -238,8 +246,7 @@ tally_limits(Tally *tally)
 
 		CHECK_FOR_INTERRUPTS();
 		if (i == 0 || entry->rule != before->rule || entry->bucket != before->bucket ||
-			(entry->once == NULL) != (before->once == NULL) ||
-			(entry->once && strcmp(entry->once, before->once) != 0))
+			compare_once(entry, before) != 0)
 			rank = 0;
 		entry->counts = rank++ < entry->rule->max_count;
 	}
@@ -263,11 +270,14 @@ tally_finish(const Model *model, Tally *tally)
 
 /*
  * The persona with the highest clamped sum is the lead's, ties by id; a
- * persona that matched nothing has sum 0.
+ * persona that matched nothing has sum 0.  Without a fit group there are no
+ * bounds to clamp to, and no points.
  */
 void
 fit_evaluate(const Model *model, Jsonb *document, Fit *fit)
 {
+	double		highest = 0;
+
 	memset(fit, 0, sizeof(Fit));
 	for (int p = 0; p < model->npersonas; p++)
 	{
@@ -292,11 +302,12 @@ fit_evaluate(const Model *model, Jsonb *document, Fit *fit)
 				complete = complete && json_has_value(document, lfirst(lc));
 			known += complete;
 		}
-		points = model->fit ? clamp(sum, model->fit->min, model->fit->max) : 0;
-		if (fit->persona == NULL || points > fit->points)
+		points = model->fit ? clamp(sum, model->fit->min, model->fit->max) : sum;
+		if (fit->persona == NULL || points > highest)
 		{
+			highest = points;
 			fit->persona = persona;
-			fit->points = points;
+			fit->points = model->fit ? points : 0;
 			fit->sum = sum;
 			fit->matched = matched;
 			fit->known = persona->ncriteria ? (double) known / persona->ncriteria : 0;

@@ -58,7 +58,7 @@ typedef struct TallyEntry
 {
 	const PointRule *rule;
 	int64		bucket;			/* start of the calendar bucket, 0 = for ever */
-	char	   *once;			/* value of once_per, NULL = none */
+	Jsonb	   *once;			/* value of once_per, NULL = none */
 	TimestampTz at;
 	pg_uuid_t	id;
 	bool		counts;

@@ -130,26 +130,31 @@ today(const Model *model, TimestampTz at)
 	return DatumGetDateADT(DirectFunctionCall1(timestamp_date, local));
 }
 
-/* What is asked of every lead, by hand or not. */
+/* What is asked of every lead, by hand or not: all that is missing, NULL = nothing. */
 static char *
 lead_incomplete(const Model *model, const ScoreRow *score, int64 lead_id,
 				HeapTuple lead, TupleDesc desc, bool hand_raise)
 {
+	StringInfoData missing;
 	ListCell   *lc;
 	bool		isnull;
 
 	if (score->disqualified_by)
 		return pstrdup("disqualified");
+	initStringInfo(&missing);
 	if (!hand_raise && DatumGetBool(lead_column(lead, desc, "do_not_contact", &isnull)) && !isnull)
-		return pstrdup("must not be contacted");
+		appendStringInfoString(&missing, "must not be contacted, ");
 	foreach(lc, model->required_fields)
 	{
 		if (!lead_has_field(lead, desc, lfirst(lc)))
-			return psprintf("%s is missing", (char *) lfirst(lc));
+			appendStringInfo(&missing, "%s is missing, ", (char *) lfirst(lc));
 	}
 	if (has_open_deal(lead_id))
-		return pstrdup("contact of an open deal");
-	return NULL;
+		appendStringInfoString(&missing, "contact of an open deal, ");
+	if (missing.len == 0)
+		return NULL;
+	missing.data[missing.len - strlen(", ")] = '\0';
+	return missing.data;
 }
 
 char *

@@ -474,7 +474,7 @@ leadflow_stage_renamed(PG_FUNCTION_ARGS)
 				  "_stage_renamed", "AFTER UPDATE FOR EACH ROW");
 	before = SPI_getvalue(trigger->tg_trigtuple, desc, SPI_fnumber(desc, "name"));
 	after = SPI_getvalue(trigger->tg_newtuple, desc, SPI_fnumber(desc, "name"));
-	if (strcmp(before, after) != 0)
+	if (before && after && strcmp(before, after) != 0)
 		stage_history_rename(before, after);
 	return PointerGetDatum(NULL);
 }

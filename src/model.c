@@ -224,8 +224,9 @@ falls_below(const Model *model, const StateRow *row, TimestampTz at)
 			}
 			return to;
 		}
+		CHECK_FOR_INTERRUPTS();
 		from = to;
-		step += step / 8;
+		step += Max(step / 8, 1);
 	}
 	return DT_NOEND;
 }
@@ -245,10 +246,13 @@ blocked_by(const Model *model, const StateRow *row, const ScoreRow *score, Times
 		return psprintf("disqualified: %s", disqualified_reason(model, score->disqualified_by));
 	if (!gate_points(model, row, score, &hand_raise))
 	{
-		if (score->score < model->mql_threshold)
-			return psprintf("%.6g points short of %g", model->mql_threshold - score->score,
-							model->mql_threshold);
-		return psprintf("grade %c, %c is asked", score->grade, model->min_fit_grade);
+		char	   *points = score->score >= model->mql_threshold ? "" :
+			psprintf("%.6g points short of %g", model->mql_threshold - score->score,
+					 model->mql_threshold);
+		char	   *grade = grade_at_least(score->grade, model->min_fit_grade) ? "" :
+			psprintf("grade %c, %c is asked", score->grade, model->min_fit_grade);
+
+		return psprintf("%s%s%s", points, *points && *grade ? ", " : "", grade);
 	}
 
 	leads = table_open(engine_relation("leads"), AccessShareLock);
@@ -296,7 +300,9 @@ leadflow_lead_score(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != lengthof(values))
 		elog(ERROR, "return type of _lead_score must be a row of %d columns", (int) lengthof(values));
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(nstate))
+	/* lead_id, watch, cycle, sums, last_at, fit and the instant */
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(2) || PG_ARGISNULL(3) || PG_ARGISNULL(4) ||
+		PG_ARGISNULL(5) || PG_ARGISNULL(9) || PG_ARGISNULL(nstate))
 		PG_RETURN_NULL();
 	at = PG_GETARG_TIMESTAMPTZ(nstate);
 	check_instant(at);
@@ -445,10 +451,10 @@ explain_group(ReturnSetInfo *result, ExplainArgs *args, int g)
 		if (held_back > 0)
 			explain_row(result, group->name, "limit", rule->name, held_back,
 						-held_back * rule->points);
-		if (effect->decayed != effect->counted * rule->points)
+		if (group->half_life > 0 && effect->decayed != effect->counted * rule->points)
 			explain_row(result, group->name, "decay", rule->name, effect->counted,
 						effect->decayed - effect->counted * rule->points);
-		sum += effect->decayed;
+		sum += group->half_life > 0 ? effect->decayed : effect->counted * rule->points;
 	}
 	clamped = clamp(sum, group->min, group->max);
 	if (clamped != sum)
@@ -635,12 +641,13 @@ leadflow_account_changed(PG_FUNCTION_ARGS)
 	int			attnum;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
-		!TRIGGER_FIRED_AFTER(trigger->tg_event) || !TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		!TRIGGER_FIRED_AFTER(trigger->tg_event) || !TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ||
+		trigger->tg_newtable == NULL ||
+		(attnum = SPI_fnumber(RelationGetDescr(trigger->tg_relation), "id")) <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be fired AFTER UPDATE, FOR EACH STATEMENT",
+				 errmsg("function \"%s\" must be fired AFTER UPDATE of accounts, FOR EACH STATEMENT, with a new table",
 						"_account_changed")));
-	attnum = SPI_fnumber(RelationGetDescr(trigger->tg_relation), "id");
 	slot = MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation), &TTSOpsMinimalTuple);
 	tuplestore_rescan(trigger->tg_newtable);
 	while (tuplestore_gettupleslot(trigger->tg_newtable, true, false, slot))

@@ -168,6 +168,8 @@ points_level(const Model *model, double engagement)
 const char *
 points_band(const Model *model, double score)
 {
+	if (model->id == 0)
+		return "cool";
 	return score >= model->hot_from ? "hot" : score >= model->warm_from ? "warm" : "cool";
 }
 

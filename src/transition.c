@@ -129,10 +129,8 @@ write_watch(const Move *moves, int n)
 static bool
 begins_cycle(const Move *move)
 {
-	if (move->from_stage == NULL)
-		return false;
 	return is(move->to_stage, "nurture") ||
-		(is(move->to_stage, "lead") && !is(move->team, "system"));
+		(is(move->to_stage, "lead") && move->from_stage && !is(move->team, "system"));
 }
 
 static void
@@ -260,6 +258,7 @@ transition_added(Move *moves, int n)
 		watch_of(&moves[i], &watch[i], &clear);
 	}
 	score_leads_added(ids, watch, n);
+	write_cycles(moves, n);
 	write_history(moves, n);
 	handoff_imported(moves, n);
 }

@@ -41,3 +41,21 @@ CREATE OR REPLACE FUNCTION leadflow.event_id(source text, key text) RETURNS uuid
 		OPERATOR(pg_catalog.||) source OPERATOR(pg_catalog.||) key)::uuid;
 COMMENT ON FUNCTION leadflow.event_id(text, text) IS
 'An id for an activity that has a key of its own in another system: the same source and key always give the same id, so that a redelivered event can be inserted with ON CONFLICT DO NOTHING. NULL for NULL. O(1).';
+
+CREATE OR REPLACE FUNCTION leadflow._member_id_fixed() RETURNS trigger
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	IF NEW.id <> OLD.id THEN
+		RAISE generated_always USING
+			MESSAGE = 'the id of a team member does not change',
+			DETAIL = format('Team member %s.', OLD.id),
+			HINT = 'external_id carries the key of another system.',
+			SCHEMA = 'leadflow', TABLE = 'team_members', COLUMN = 'id';
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION leadflow._member_id_fixed() IS
+'Trigger, before UPDATE of team_members: activities refer to ids, which therefore do not change (428C9).';

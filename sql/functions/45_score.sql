@@ -68,10 +68,35 @@ CREATE OR REPLACE FUNCTION leadflow.hottest(n integer, at timestamptz DEFAULT le
 		s.lead_disqualifier, s.cycle_since, s.last_engaged_at, $2) v
 	WHERE ($3 IS NULL OR l.owner_id = $3) AND v.disqualified_reason IS NULL
 	ORDER BY v.fit + v.engagement DESC, l.id
-	LIMIT $1
+	LIMIT greatest($1, 0)
 	$$;
 COMMENT ON FUNCTION leadflow.hottest(integer, timestamptz, bigint) IS
 'The n leads with the highest score that are still in play (stage neither won, lost nor out), of one owner or of all, by the total before the last clamp, then by id. Leads that the caller cannot see do not show. O(leads).';
+
+CREATE OR REPLACE FUNCTION leadflow._condition_check(condition jsonpath) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'leadflow_condition_check'
+	LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION leadflow._condition_check(jsonpath) IS
+'Whether a condition can be asked: false if it names a variable, for which there is no value.';
+
+CREATE OR REPLACE FUNCTION leadflow._condition_written() RETURNS trigger
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	IF NOT leadflow._condition_check(NEW.condition)
+		OR (TG_TABLE_NAME = 'scoring_rules' AND NOT leadflow._condition_check((to_jsonb(NEW) ->> 'once_per')::jsonpath)) THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = 'a condition has no variables',
+			DETAIL = format('Table %s, row %s.', TG_TABLE_NAME, NEW.id),
+			HINT = 'Write the value itself into the path.',
+			SCHEMA = 'leadflow', TABLE = TG_TABLE_NAME, COLUMN = 'condition';
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION leadflow._condition_written() IS
+'Trigger, before a row with a condition is written: a jsonpath with a variable is refused (22023).';
 
 CREATE OR REPLACE FUNCTION leadflow._model_part_check() RETURNS trigger
 	LANGUAGE plpgsql

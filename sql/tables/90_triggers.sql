@@ -211,3 +211,19 @@ CREATE OR REPLACE TRIGGER part_check BEFORE INSERT OR UPDATE ON leadflow.scoring
 	FOR EACH ROW EXECUTE FUNCTION leadflow._model_part_check();
 CREATE OR REPLACE TRIGGER part_check BEFORE INSERT OR UPDATE ON leadflow.scoring_rules
 	FOR EACH ROW EXECUTE FUNCTION leadflow._model_part_check();
+CREATE OR REPLACE TRIGGER condition_written BEFORE INSERT OR UPDATE ON leadflow.scoring_rules
+	FOR EACH ROW EXECUTE FUNCTION leadflow._condition_written();
+CREATE OR REPLACE TRIGGER condition_written BEFORE INSERT OR UPDATE ON leadflow.persona_criteria
+	FOR EACH ROW EXECUTE FUNCTION leadflow._condition_written();
+CREATE OR REPLACE TRIGGER condition_written BEFORE INSERT OR UPDATE ON leadflow.disqualifiers
+	FOR EACH ROW EXECUTE FUNCTION leadflow._condition_written();
+CREATE OR REPLACE TRIGGER condition_written BEFORE INSERT OR UPDATE ON leadflow.sla_policies
+	FOR EACH ROW EXECUTE FUNCTION leadflow._condition_written();
+CREATE OR REPLACE TRIGGER condition_written BEFORE INSERT OR UPDATE ON leadflow.routing_rules
+	FOR EACH ROW EXECUTE FUNCTION leadflow._condition_written();
+CREATE OR REPLACE TRIGGER model_changing BEFORE UPDATE ON leadflow.settings
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_changed();
+CREATE OR REPLACE TRIGGER model_changed AFTER UPDATE ON leadflow.settings
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_changed();
+CREATE OR REPLACE TRIGGER id_fixed BEFORE UPDATE ON leadflow.team_members
+	FOR EACH ROW EXECUTE FUNCTION leadflow._member_id_fixed();

@@ -67,7 +67,7 @@ COMMENT ON COLUMN leadflow.lead_scores.persona IS 'Persona that fits best; NULL 
 COMMENT ON COLUMN leadflow.lead_scores.fit_known IS 'Share of the persona''s criteria whose fields are filled in, 0 to 1.';
 COMMENT ON COLUMN leadflow.lead_scores.disqualified_reason IS 'Why the lead is disqualified; NULL = it is not.';
 COMMENT ON COLUMN leadflow.lead_scores.mql_ready IS 'Whether the lead passes the MQL gate.';
-COMMENT ON COLUMN leadflow.lead_scores.mql_blocked_by IS 'What is missing for the MQL gate, in words; NULL = nothing.';
+COMMENT ON COLUMN leadflow.lead_scores.mql_blocked_by IS 'What is missing for the MQL gate, in words; NULL = nothing, or the lead is in a later stage.';
 COMMENT ON COLUMN leadflow.lead_scores.falls_below_mql_at IS 'When the score crosses the MQL threshold by decay if nothing more happens; NULL = never, or it is below already.';
 COMMENT ON COLUMN leadflow.lead_scores.model_id IS 'Model (scoring_models.id) that gives the score.';
 

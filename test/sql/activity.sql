@@ -316,11 +316,14 @@ SELECT * FROM leadflow.verify();
 -- A rule that errs on every activity, in ways that jsonpath does not silence, holds for none and refuses none.
 BEGIN;
 INSERT INTO leadflow.scoring_rules (model_id, group_id, name, activity_kind, points, condition) VALUES
-	(900, 901, 'variable', 'page_view', 7, '$.properties.a == $who'), (900, 901, 'template', 'page_view', 7, '$.content.datetime("YYYY#MM") > "2020-01-01".datetime()');
-INSERT INTO leadflow.scoring_rules (model_id, group_id, name, activity_kind, points, max_count, once_per) VALUES (900, 901, 'value', 'page_view', 70, 1, '$.properties[$who]');
+	(900, 901, 'template', 'page_view', 7, '$.content.datetime("YYYY#MM") > "2020-01-01".datetime()');
 INSERT INTO leadflow.activities (lead_id, kind, content, properties) VALUES (4, 'page_view', '2026-03', '{"a": 1}'), (4, 'page_view', 'x', '[1]');
 SELECT * FROM scores WHERE lead = 4;
 ROLLBACK;
+
+-- There are no variables to ask about.
+SELECT * FROM refused($r$INSERT INTO leadflow.scoring_rules (model_id, group_id, name, activity_kind, points, condition) VALUES (900, 901, 'variable', 'page_view', 7, '$.properties.a == $who')$r$);
+SELECT * FROM refused($r$INSERT INTO leadflow.scoring_rules (model_id, group_id, name, activity_kind, points, max_count, once_per) VALUES (900, 901, 'value', 'page_view', 70, 1, '$.properties[$who]')$r$);
 
 -- A function that catches what is refused
 CREATE FUNCTION pg_temp.import(n integer) RETURNS integer LANGUAGE plpgsql AS $$

@@ -401,7 +401,7 @@ SELECT * FROM leadflow.verify();
 BEGIN;
 UPDATE leadflow.scoring_models SET status = 'retired' WHERE id = 950;
 INSERT INTO leadflow.activities (lead_id, kind) VALUES (1, 'page_view');
-SELECT lead_id, score, band, mql_ready, mql_blocked_by FROM leadflow.lead_scores ORDER BY 1;
+SELECT lead_id, score, mql_ready, mql_blocked_by FROM leadflow.lead_scores ORDER BY 1;
 SELECT leadflow.score(1) AS none, leadflow.score(1, day(0), 950) AS asked_for;
 SELECT * FROM leadflow.verify();
 UPDATE leadflow.scoring_models SET status = 'active' WHERE id = 950;

@@ -91,13 +91,14 @@ sub rows
 	}) ];
 }
 
-# A plain dump, but for the keys that are random in each.
+# A plain dump, but for the keys that are random in each; the rows of a table have no order.
 sub dump_text
 {
 	my ($db) = @_;
 	my ($text) = run_command([ 'pg_dump', '-d', $node->connstr($db) ]);
 	$text =~ s/^\\(?:un)?restrict .*\n//mg;
-	return $text;
+	$text =~ s{^(COPY .*? FROM stdin;\n)(.*?)^(\\\.)$}{$1 . join("\n", sort(split(/\n/, $2))) . $3}msge;
+	return [ split /\n/, $text ];
 }
 
 # What a working database makes of the same new activity, deal and lead: deterministic, but
@@ -209,7 +210,7 @@ $node->safe_psql('original', q{
 	ALTER TABLE leadflow.campaigns SET (fillfactor = 77);
 	ALTER TABLE leadflow.leads ENABLE ROW LEVEL SECURITY;
 	CREATE POLICY site_owned ON leadflow.leads FOR SELECT TO site_rep USING (owner_id IS NOT NULL);
-	COMMENT ON TABLE leadflow.accounts IS 'Companies, as this site understands them.';
+	COMMENT ON COLUMN leadflow.leads.crm_score IS 'What the old CRM thought of the lead.';
 	GRANT SELECT (id, company) ON leadflow.leads TO site_rep;
 	CREATE TABLE public.seen (lead_id bigint, stage text);
 	CREATE FUNCTION public.see() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -283,7 +284,7 @@ sub round_trip
 		is_deeply(rows($db), $rows, 'the same rows');
 		my $copy = catalog($db);
 		is_deeply($copy->{$_}, $catalog->{$_}, "the same catalog: $_") foreach sort keys %catalog;
-		ok(dump_text($db) eq $dump, 'the same dump') unless $db eq 'schemas';
+		is_deeply(dump_text($db), $dump, 'the same dump') unless $db eq 'schemas';
 		is_verified($node, $db);
 	};
 	return $db;
@@ -359,7 +360,9 @@ $node->safe_psql('custom', q{
 	VALUES (7, '2026-03-21 10:00+00', '2026-03-21 10:00+00', 'webinar_attended')});
 like($node->safe_psql('custom', 'SELECT * FROM leadflow.health'), qr/trigger.*activities|activities.*trigger/i, 'health tells of missing triggers');
 like($node->safe_psql('custom', 'SELECT * FROM leadflow.install()'), qr/created trigger\|\w+ on leadflow\.activities/, 'install() tells what it made');
-is_deeply(catalog('custom'), $catalog, 'as it was, the switched-off trigger too');
+# All but the sequences, from which play() has drawn since.
+my @kept = grep { $_ ne 'sequence' } keys %catalog;
+is_deeply(catalog('custom', @kept), { map { $_ => $catalog->{$_} } @kept }, 'as it was, the switched-off trigger too');
 is_verified($node, 'custom', 'verify() finds nothing after install()');
 is($node->safe_psql('custom', 'SELECT count(*) FROM leadflow.install()'), '0', 'install() again makes nothing');
 
