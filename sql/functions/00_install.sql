@@ -116,6 +116,16 @@ BEGIN
 	IF FOUND AND NOT fresh AND to_regprocedure('leadflow.reconcile()') IS NOT NULL THEN
 		PERFORM count(*) FROM leadflow.reconcile();
 	END IF;
+
+	-- Not granted here: privileges given by an extension's script are not dumped.
+	FOR rec IN
+		SELECT t.role_prefix FROM leadflow.settings t
+		WHERE t.role_prefix IS NOT NULL AND relations_before IS NOT NULL
+			AND NOT has_function_privilege(t.role_prefix || '_app', 'leadflow.settle()', 'EXECUTE')
+	LOOP
+		RAISE WARNING 'the privileges of roles "%_…" are gone with what was dropped', rec.role_prefix
+			USING HINT = format('Run SELECT leadflow.setup_roles(%L).', rec.role_prefix);
+	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION leadflow.install() IS

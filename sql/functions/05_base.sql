@@ -10,3 +10,33 @@ CREATE OR REPLACE FUNCTION leadflow._config_changed() RETURNS trigger
 	LANGUAGE C;
 COMMENT ON FUNCTION leadflow._config_changed() IS
 'Trigger of configuration tables: makes every session read them anew.';
+
+CREATE OR REPLACE FUNCTION leadflow._settings_check() RETURNS trigger
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	IF TG_OP IN ('DELETE', 'TRUNCATE') THEN
+		RAISE check_violation USING
+			MESSAGE = 'the row of settings stays',
+			HINT = 'Update it.',
+			SCHEMA = 'leadflow', TABLE = 'settings', CONSTRAINT = 'settings_one_row';
+	END IF;
+	IF NOT EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = NEW.time_zone) THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('time zone "%s" is not known', NEW.time_zone),
+			HINT = 'pg_timezone_names lists them.',
+			SCHEMA = 'leadflow', TABLE = 'settings', COLUMN = 'time_zone';
+	END IF;
+	IF NEW.default_attribution_model IS DISTINCT FROM OLD.default_attribution_model
+		AND NOT EXISTS (SELECT FROM leadflow.attribution_models m WHERE m.name = NEW.default_attribution_model) THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('attribution model "%s" is not known', NEW.default_attribution_model),
+			HINT = 'attribution_models lists them.',
+			SCHEMA = 'leadflow', TABLE = 'settings', COLUMN = 'default_attribution_model';
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION leadflow._settings_check() IS
+'Trigger of settings: the time zone and the attribution model must exist (22023), and the row stays (23514).';

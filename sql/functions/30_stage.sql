@@ -57,3 +57,22 @@ CREATE OR REPLACE FUNCTION leadflow.move(
 	SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION leadflow.move(bigint, text, text, text, date, text, timestamptz) IS
 'Moves a lead to a stage, exactly as UPDATE leadflow.leads SET stage = … does, and returns the stage that it is in then. actor = e-mail of a team member, for roles that act for others; at = when the move was made, for roles that import (not before the previous move, not in the future). A lead that is there already is left as it is.';
+
+CREATE OR REPLACE FUNCTION leadflow._shipped_stage_fixed() RETURNS trigger
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	IF OLD.name IN ('lead', 'mql', 'sql', 'accepted', 'opportunity', 'won', 'lost', 'rejected', 'nurture', 'disqualified')
+		AND (TG_OP = 'DELETE' OR NEW.name <> OLD.name) THEN
+		RAISE check_violation USING
+			MESSAGE = format('stage "%s" keeps its name', OLD.name),
+			DETAIL = 'The engine and the reports go by the names of the shipped stages.',
+			HINT = 'Change its label; stages of your own may be named and renamed as you like.',
+			SCHEMA = 'leadflow', TABLE = 'stages', CONSTRAINT = 'stages_shipped';
+	END IF;
+	RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+END
+$$;
+COMMENT ON FUNCTION leadflow._shipped_stage_fixed() IS
+'Trigger, before UPDATE or DELETE of stages: the shipped ones keep their names (23514 stages_shipped).';

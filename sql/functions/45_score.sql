@@ -55,12 +55,13 @@ COMMENT ON FUNCTION leadflow._account_changed() IS
 
 CREATE OR REPLACE FUNCTION leadflow.hottest(n integer, at timestamptz DEFAULT leadflow.now(),
 	owner_id bigint DEFAULT NULL) RETURNS TABLE (lead_id bigint, score double precision, full_name text,
-	company text, stage text, owner bigint)
+	company text, stage text, owner text)
 	LANGUAGE SQL STABLE PARALLEL RESTRICTED
 	SET search_path = pg_catalog, pg_temp
 	AS $$
-	SELECT l.id, v.score, l.full_name, l.company, l.stage, l.owner_id
+	SELECT l.id, v.score, l.full_name, l.company, l.stage, m.full_name
 	FROM leadflow.leads l
+	LEFT JOIN leadflow.team_members m ON m.id = l.owner_id
 	JOIN leadflow.stages g ON g.name = l.stage AND g.category NOT IN ('won', 'lost', 'out')
 	JOIN leadflow.score_state s ON s.lead_id = l.id
 	CROSS JOIN LATERAL leadflow._lead_score(s.lead_id, s.model_id, s.watch, s.cycle, s.sums, s.last_at,
@@ -71,7 +72,7 @@ CREATE OR REPLACE FUNCTION leadflow.hottest(n integer, at timestamptz DEFAULT le
 	LIMIT greatest($1, 0)
 	$$;
 COMMENT ON FUNCTION leadflow.hottest(integer, timestamptz, bigint) IS
-'The n leads with the highest score that are still in play (stage neither won, lost nor out), of one owner or of all, by the total before the last clamp, then by id. Leads that the caller cannot see do not show. O(leads).';
+'The n leads with the highest score that are still in play (category of the stage neither won, lost nor out; rejected and nurture leads are), of one owner or of all, by the total before the last clamp, then by id. Leads that the caller cannot see do not show. O(leads).';
 
 CREATE OR REPLACE FUNCTION leadflow._condition_check(condition jsonpath) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'leadflow_condition_check'

@@ -49,6 +49,12 @@ BEGIN
 			MESSAGE = format('"%s" cannot be the prefix of role names', prefix),
 			HINT = 'A prefix begins with a lower-case letter or an underscore, goes on with those and digits, and has at most 41 characters.';
 	END IF;
+	IF EXISTS (SELECT FROM leadflow.settings s WHERE s.role_prefix <> prefix) THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = 'the roles of leadflow have another prefix here',
+			DETAIL = (SELECT format('It is "%s".', s.role_prefix) FROM leadflow.settings s),
+			HINT = 'Give that one; to start over with another, set settings.role_prefix to NULL first.';
+	END IF;
 	IF prefix LIKE 'pg\_%' THEN
 		RAISE invalid_parameter_value USING
 			MESSAGE = 'role names that begin with "pg_" are reserved',
@@ -99,7 +105,7 @@ BEGIN
 			AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
 		JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'leadflow'
 		CROSS JOIN unnest('{marketing,sales,app,admin}'::text[]) g (grp)
-		WHERE p.provolatile = 'v' AND p.proname NOT LIKE '\_%' AND p.proname <> ALL (owners_only)
+		WHERE p.provolatile = 'v' AND (p.proname NOT LIKE '\_%' OR p.proname = '_rebuild') AND p.proname <> ALL (owners_only)
 			AND (g.grp = 'admin' OR p.proname = ANY (everyday))
 	LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', rec.routine, prefix || '_' || rec.grp);

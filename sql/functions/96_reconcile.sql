@@ -13,7 +13,6 @@ CREATE OR REPLACE FUNCTION leadflow.reconcile()
 DECLARE
 	found jsonb;
 BEGIN
-	LOCK TABLE leadflow.score_state IN SHARE ROW EXCLUSIVE MODE;
 	SELECT jsonb_agg(to_jsonb(v)) INTO found FROM leadflow.verify() v;
 	PERFORM leadflow._rebuild();
 	RETURN QUERY

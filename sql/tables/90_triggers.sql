@@ -227,3 +227,9 @@ CREATE OR REPLACE TRIGGER model_changed AFTER UPDATE ON leadflow.settings
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_changed();
 CREATE OR REPLACE TRIGGER id_fixed BEFORE UPDATE ON leadflow.team_members
 	FOR EACH ROW EXECUTE FUNCTION leadflow._member_id_fixed();
+CREATE OR REPLACE TRIGGER settings_check BEFORE UPDATE OF time_zone, default_attribution_model ON leadflow.settings
+	FOR EACH ROW EXECUTE FUNCTION leadflow._settings_check();
+CREATE OR REPLACE TRIGGER settings_stay BEFORE DELETE OR TRUNCATE ON leadflow.settings
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._settings_check();
+CREATE OR REPLACE TRIGGER shipped_stage_fixed BEFORE UPDATE OR DELETE ON leadflow.stages
+	FOR EACH ROW EXECUTE FUNCTION leadflow._shipped_stage_fixed();

@@ -186,7 +186,7 @@ JOIN (
 		concat_ws(', ', CASE WHEN h.from_stage IS NULL THEN h.to_stage ELSE h.from_stage || ' -> ' || h.to_stage END,
 			h.reason, h.note),
 		NULL::double precision,
-		4,
+		CASE WHEN h.from_stage IS NULL THEN 0 ELSE 4 END,
 		h.id,
 		h.trigger_activity_id
 	FROM leadflow.stage_history h

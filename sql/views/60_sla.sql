@@ -111,6 +111,7 @@ SELECT
 	c.policy_id,
 	c.handoff_id
 FROM leadflow.sla_clocks c
+JOIN leadflow.leads l ON l.id = c.lead_id
 CROSS JOIN (SELECT leadflow.now() AS now) n
 JOIN leadflow.sla_policies p ON p.id = c.policy_id
 LEFT JOIN leadflow.team_members m ON m.id = c.member_id
