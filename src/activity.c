@@ -32,6 +32,7 @@
 
 #include "activity.h"
 #include "clock_store.h"
+#include "columns.h"
 #include "credit_store.h"
 #include "errors.h"
 #include "gate.h"
@@ -61,6 +62,11 @@ enum
 static const char *const column_names[ACT_COLUMNS] = {
 	"lead_id", "occurred_at", "id", "recorded_at", "kind", "campaign_id", "content",
 	"member_id", "properties", "voided_at"
+};
+
+static const Oid column_types[ACT_COLUMNS] = {
+	INT8OID, TIMESTAMPTZOID, UUIDOID, TIMESTAMPTZOID, TEXTOID, INT8OID, TEXTOID,
+	INT8OID, JSONBOID, TIMESTAMPTZOID
 };
 
 /* A row of a transition table. */
@@ -114,11 +120,11 @@ batch_begin(Batch *batch, Relation rel)
 	for (int c = 0; c < ACT_COLUMNS; c++)
 	{
 		if (c < desc->natts && !TupleDescAttr(desc, c)->attisdropped &&
+			TupleDescAttr(desc, c)->atttypid == column_types[c] &&
 			strcmp(NameStr(TupleDescAttr(desc, c)->attname), column_names[c]) == 0)
 			batch->attnum[c] = c + 1;
-		else if ((batch->attnum[c] = SPI_fnumber(desc, column_names[c])) <= 0)
-			elog(ERROR, "column \"%s\" of \"%s\" is missing",
-				 column_names[c], RelationGetRelationName(rel));
+		else
+			batch->attnum[c] = column_of(desc, column_names[c], column_types[c]);
 	}
 	batch->slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 	batch->each = AllocSetContextCreate(CurrentMemoryContext, "leadflow activity",
@@ -263,20 +269,20 @@ add_activity(Batch *batch, const Written *written)
 			points_add(model, delta->sums, &delta->last_at, rule->group, rule->points,
 					   row.occurred_at);
 		if (rule->hand_raise &&
-			(row.occurred_at > delta->hand_raised_at ||
-			 (row.occurred_at == delta->hand_raised_at &&
-			  memcmp(&row.id, &delta->hand_raised_by, sizeof(pg_uuid_t)) > 0)))
+			happened_later(row.occurred_at, &row.id, delta->hand_raised_at, &delta->hand_raised_by))
 		{
 			delta->hand_raised_at = row.occurred_at;
 			delta->hand_raised_by = row.id;
 		}
-		if (row.occurred_at >= delta->trigger_at)
+		if (happened_later(row.occurred_at, &row.id, delta->trigger_at, &delta->trigger))
 		{
 			delta->trigger_at = row.occurred_at;
 			delta->trigger = row.id;
 		}
 	}
-	if (match.disqualifier && row.occurred_at < delta->disqualified_at)
+	if (match.disqualifier &&
+		disqualifies_first(row.occurred_at, match.disqualifier->id,
+						   delta->disqualified_at, delta->disqualified_by))
 	{
 		delta->disqualified_at = row.occurred_at;
 		delta->disqualified_by = match.disqualifier->id;
@@ -611,6 +617,26 @@ flush_evaluate(Flush *flush, StateRow *row, ScoreRow *score)
 	state_evaluate(flush->model, row, flush->now, score);
 }
 
+/* By points alone: was the gate open at that instant, as things are now known? */
+static bool
+gate_open_at(Flush *flush, const StateRow *row, TimestampTz at)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext inside;
+	EngineContext engine;
+	StateRow	then = *row;
+	ScoreRow	score;
+	bool		hand_raise;
+
+	engine_enter(&engine);
+	inside = MemoryContextSwitchTo(caller);
+	state_rewind(flush->model, &then, at, flush->snapshot);
+	MemoryContextSwitchTo(inside);
+	engine_leave(&engine);
+	state_evaluate(flush->model, &then, at, &score);
+	return gate_points(flush->model, &then, &score, &hand_raise);
+}
+
 /* Is an MQL handed off at once? */
 static bool
 goes_on(const Model *model, const ScoreRow *score, bool hand_raise)
@@ -699,7 +725,8 @@ flush_lead(Flush *flush, const Delta *delta)
 				TimestampTz since = DatumGetTimestampTz(
 														heap_getattr(lead, SPI_fnumber(desc, "stage_since"), desc, &isnull));
 
-				demote = row.last_touch_at < since;
+				/* decay is no reason: did the evidence suffice when it was promoted? */
+				demote = row.last_touch_at < since && !gate_open_at(flush, &row, since);
 			}
 			if (should_free)
 				heap_freetuple(lead);
@@ -724,13 +751,20 @@ flush_lead(Flush *flush, const Delta *delta)
 void
 activity_flush(void)
 {
-	Flush		flush = {.model = model_active(), .now = clock_now()};
+	Flush		flush = {.now = clock_now()};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "leadflow flush", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext each = AllocSetContextCreate(context, "leadflow flush lead", ALLOCSET_DEFAULT_SIZES);
 	Delta	  **deltas;
 	int			n;
 
+	/* dropped in the same transaction: nothing is left to keep */
+	if (!OidIsValid(engine_relation("score_state")))
+	{
+		event_forget();
+		return;
+	}
+	flush.model = model_active();
 	MemoryContextSwitchTo(context);
 	deltas = event_take(flush.model, &n);
 	flush.promotions = MemoryContextAllocHuge(context, sizeof(Promotion) * Max(n, 1));
@@ -827,11 +861,11 @@ leadflow_reference_deleted(PG_FUNCTION_ARGS)
 
 	table = RelationGetRelationName(trigger->tg_relation);
 	is_campaign = strcmp(table, "campaigns") == 0;
-	attnum = SPI_fnumber(RelationGetDescr(trigger->tg_relation), "id");
-	if (trigger->tg_oldtable == NULL || attnum <= 0)
+	attnum = column_of(RelationGetDescr(trigger->tg_relation), "id", INT8OID);
+	if (trigger->tg_oldtable == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" needs an old table with ids", "_reference_deleted")));
+				 errmsg("function \"%s\" needs an old table", "_reference_deleted")));
 	ids = palloc(sizeof(int64) * room);
 	slot = MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation), &TTSOpsMinimalTuple);
 	tuplestore_rescan(trigger->tg_oldtable);

@@ -34,6 +34,15 @@
 	index_beginscan(heap, index, snapshot, nkeys, norderbys)
 #endif
 
+#if PG_VERSION_NUM >= 160000
+#define DecodeDateTime_compat(field, ftype, nf, dtype, tm, fsec, tzp) \
+	({ DateTimeErrorExtra error_extra; \
+	   DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tzp, &error_extra); })
+#else
+#define DecodeDateTime_compat(field, ftype, nf, dtype, tm, fsec, tzp) \
+	DecodeDateTime(field, ftype, nf, dtype, tm, fsec, tzp)
+#endif
+
 /* Did an update make new index entries necessary? */
 #if PG_VERSION_NUM >= 160000
 #define UpdateIndexes TU_UpdateIndexes

@@ -7,11 +7,13 @@
  * its later transactions; it becomes valid as the last step, so that an error while
  * loading leaves nothing half done, and a change that arrives while loading
  * leaves it stale.  What an aborted transaction changed is invalidated again
- * by core when it aborts.
+ * by core when it aborts, if it was announced; if not, see below.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/transam.h"
+#include "access/xact.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "utils/inval.h"
@@ -38,6 +40,36 @@ relation_changed(Datum arg, Oid relid)
 	}
 }
 
+/*
+ * A part that was loaded after this transaction had written may hold what
+ * nobody will ever see: a statement that fails does not get to announce its
+ * changes, and so nothing is invalidated when it is rolled back.
+ */
+static void
+forget_uncommitted(bool aborted)
+{
+	for (ConfigPart *part = parts; aborted && part; part = part->next)
+		part->stale |= part->among_writes;
+}
+
+static void
+on_transaction(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		forget_uncommitted(true);
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE || event == XACT_EVENT_COMMIT)
+	{
+		for (ConfigPart *part = parts; part; part = part->next)
+			part->among_writes = false;
+	}
+}
+
+static void
+on_subtransaction(SubXactEvent event, SubTransactionId mySubid, SubTransactionId parentSubid, void *arg)
+{
+	forget_uncommitted(event == SUBXACT_EVENT_ABORT_SUB);
+}
+
 void *
 config_get(ConfigPart *part)
 {
@@ -59,6 +91,7 @@ config_get(ConfigPart *part)
 		part->relids[i] = engine_relation(part->tables[i]);
 
 	part->stale = false;
+	part->among_writes |= TransactionIdIsValid(GetTopTransactionIdIfAny());
 	context = AllocSetContextCreate(CacheMemoryContext, "leadflow configuration", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSetIdentifier(context, part->name);
 	PG_TRY();
@@ -102,4 +135,6 @@ void
 config_cache_init(void)
 {
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	RegisterXactCallback(on_transaction, NULL);
+	RegisterSubXactCallback(on_subtransaction, NULL);
 }

@@ -25,6 +25,7 @@ typedef struct ConfigPart
 	void	   *data;
 	bool		stale;
 	bool		registered;
+	bool		among_writes;	/* loaded in a transaction that had written */
 	struct ConfigPart *next;
 } ConfigPart;
 

@@ -16,20 +16,32 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "columns.h"
 #include "deal_store.h"
 #include "row_lock.h"
 #include "spi.h"
 
+/* A column of deals, deal_contacts, campaigns or attribution_models: a name has one type there. */
 int
 table_column(TupleDesc desc, const char *name)
 {
-	int			number = SPI_fnumber(desc, name);
+	static const struct
+	{
+		const char *name;
+		Oid			type;
+	}			columns[] = {
+		{"id", INT8OID}, {"deal_id", INT8OID}, {"lead_id", INT8OID}, {"corrects_deal_id", INT8OID},
+		{"status", TEXTOID}, {"code", TEXTOID}, {"name", TEXTOID}, {"lookback", INTERVALOID},
+		{"opened_at", TIMESTAMPTZOID}, {"closed_at", TIMESTAMPTZOID},
+		{"amount", NUMERICOID}, {"currency", BPCHAROID}
+	};
 
-	if (number <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" is missing", name)));
-	return number;
+	for (int i = 0; i < (int) lengthof(columns); i++)
+	{
+		if (strcmp(columns[i].name, name) == 0)
+			return column_of(desc, name, columns[i].type);
+	}
+	elog(ERROR, "unexpected column \"%s\"", name);
 }
 
 static int

@@ -153,8 +153,9 @@ tally_limited(const Model *model, Tally *tally, const PointRule *rule,
 
 		entry->once = memcpy(kept, entry->once, VARSIZE(entry->once));
 	}
-	entry->bucket = 0;
-	if (rule->per)
+	/* date_trunc fails at the very beginning of time; all of that is one bucket */
+	entry->bucket = rule->per ? DT_NOBEGIN : 0;
+	if (rule->per && row->occurred_at > MIN_TIMESTAMP + 400 * USECS_PER_DAY)
 		entry->bucket = DatumGetTimestampTz(
 											DirectFunctionCall3(timestamptz_trunc_zone,
 																CStringGetTextDatum(rule->per),
@@ -184,7 +185,8 @@ tally_add(const Model *model, Tally *tally, const ActivityRow *row)
 	{
 		const PointRule *rule = match.rules[i];
 
-		if (rule->hand_raise && row->occurred_at >= tally->hand_raised_at)
+		if (rule->hand_raise &&
+			happened_later(row->occurred_at, &row->id, tally->hand_raised_at, &tally->hand_raised_by))
 		{
 			tally->hand_raised_at = row->occurred_at;
 			tally->hand_raised_by = row->id;
@@ -195,7 +197,9 @@ tally_add(const Model *model, Tally *tally, const ActivityRow *row)
 			points_add(model, tally->sums, &tally->last_at, rule->group, rule->points,
 					   row->occurred_at);
 	}
-	if (match.disqualifier && row->occurred_at < tally->disqualified_at)
+	if (match.disqualifier &&
+		disqualifies_first(row->occurred_at, match.disqualifier->id,
+						   tally->disqualified_at, tally->disqualified_by))
 	{
 		tally->disqualified_at = row->occurred_at;
 		tally->disqualified_by = match.disqualifier->id;

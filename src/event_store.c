@@ -70,17 +70,19 @@ delta_merge(const Model *model, Delta *into, const Delta *from)
 	points_merge(model, into->sums, &into->last_at, from->sums, from->last_at);
 	into->last_engaged_at = Max(into->last_engaged_at, from->last_engaged_at);
 	into->last_touch_at = Max(into->last_touch_at, from->last_touch_at);
-	if (from->hand_raised_at > into->hand_raised_at)
+	if (happened_later(from->hand_raised_at, &from->hand_raised_by,
+					   into->hand_raised_at, &into->hand_raised_by))
 	{
 		into->hand_raised_at = from->hand_raised_at;
 		into->hand_raised_by = from->hand_raised_by;
 	}
-	if (from->disqualified_at < into->disqualified_at)
+	if (disqualifies_first(from->disqualified_at, from->disqualified_by,
+						   into->disqualified_at, into->disqualified_by))
 	{
 		into->disqualified_at = from->disqualified_at;
 		into->disqualified_by = from->disqualified_by;
 	}
-	if (from->trigger_at >= into->trigger_at)
+	if (happened_later(from->trigger_at, &from->trigger, into->trigger_at, &into->trigger))
 	{
 		into->trigger_at = from->trigger_at;
 		into->trigger = from->trigger;
@@ -322,6 +324,13 @@ levels_discard(int nest)
 		if (level->flushed >= nest)
 			level->flushed = 0;
 	}
+}
+
+/* Forgets everything: there is nothing left that it could be written to. */
+void
+event_forget(void)
+{
+	levels_discard(0);
 }
 
 static void

@@ -38,6 +38,9 @@ extern void event_store_init(void (*flush) (void));
 /* The present (sub)transaction's delta of a lead, made if it is not there. */
 extern Delta *event_delta(const Model *model, int64 lead_id);
 
+/* Forgets everything. */
+extern void event_forget(void);
+
 /* Is there anything that is not flushed? */
 extern bool event_pending(void);
 

@@ -28,35 +28,41 @@ static bool clock_is_set = false;
 static TimestampTz clock_value = 0;
 
 /*
- * Takes whatever timestamptz input takes; bad input is an error of its own.
- * The value goes to the assign hook as "extra".
+ * Takes what timestamptz input takes, but for special words (now, infinity …),
+ * and must not throw: a check hook also runs in the postmaster and while the
+ * library is loaded.  The value goes to the assign hook as "extra".
  */
 static bool
 check_clock(char **newval, void **extra, GucSource source)
 {
-	TimestampTz at;
-	TimestampTz *copy;
-	char	   *canonical;
+	char		workbuf[MAXDATELEN + MAXDATEFIELDS];
+	char	   *field[MAXDATEFIELDS];
+	int			ftype[MAXDATEFIELDS];
+	int			nfields;
+	int			dtype;
+	int			zone;
 	struct pg_tm tm;
 	fsec_t		fsec;
-	int			offset = 0;
+	TimestampTz at;
+	TimestampTz *copy;
 	char		buf[MAXDATELEN + 1];
+	char	   *canonical;
 
 	if (*newval == NULL || **newval == '\0')
 		return true;
 
-	at = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
-												 CStringGetDatum(*newval),
-												 ObjectIdGetDatum(InvalidOid),
-												 Int32GetDatum(-1)));
-	if (TIMESTAMP_NOT_FINITE(at))
+	if (ParseDateTime(*newval, workbuf, sizeof(workbuf), field, ftype, MAXDATEFIELDS, &nfields) != 0 ||
+		DecodeDateTime_compat(field, ftype, nfields, &dtype, &tm, &fsec, &zone) != 0 ||
+		dtype != DTK_DATE ||
+		tm2timestamp(&tm, fsec, &zone, &at) != 0)
 	{
-		GUC_check_errdetail("The clock must be a finite instant.");
+		GUC_check_errdetail("The clock must be a finite instant, for instance 2026-03-02 09:00+00.");
 		return false;
 	}
 	if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
 		return false;
-	EncodeDateTime(&tm, fsec, true, offset, NULL, USE_ISO_DATES, buf);
+	tm.tm_isdst = 0;			/* else the zone is left out */
+	EncodeDateTime(&tm, fsec, true, 0, NULL, USE_ISO_DATES, buf);
 	canonical = guc_copy(buf);
 	copy = guc_alloc(sizeof(TimestampTz));
 	if (canonical == NULL || copy == NULL)

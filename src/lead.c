@@ -27,6 +27,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "guc.h"
+#include "columns.h"
 #include "ids.h"
 #include "judge.h"
 #include "lead.h"
@@ -52,20 +53,31 @@ static const char *const column_names[LEAD_COLUMNS] = {
 	[LEAD_EMAIL_KEY] = "email_key"
 };
 
+static Oid
+column_type(LeadColumn column)
+{
+	switch (column)
+	{
+		case LEAD_ID:
+		case LEAD_ACCOUNT_ID:
+		case LEAD_OWNER_ID:
+		case LEAD_STAGE_ACTOR_ID:
+			return INT8OID;
+		case LEAD_STAGE_SINCE:
+			return TIMESTAMPTZOID;
+		case LEAD_REVISIT_ON:
+			return DATEOID;
+		default:
+			return TEXTOID;
+	}
+}
+
 void
 lead_shape(LeadShape *shape, Relation rel)
 {
 	shape->desc = RelationGetDescr(rel);
 	for (int i = 0; i < LEAD_COLUMNS; i++)
-	{
-		shape->attnum[i] = SPI_fnumber(shape->desc, column_names[i]);
-		if (shape->attnum[i] <= 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("column \"%s\" of relation \"%s\" does not exist",
-							column_names[i], RelationGetRelationName(rel)),
-					 errhint("leadflow needs the column by this name.")));
-	}
+		shape->attnum[i] = column_of(shape->desc, column_names[i], column_type(i));
 }
 
 int64

@@ -31,6 +31,7 @@
 #include "utils/timestamp.h"
 
 #include "clock_store.h"
+#include "columns.h"
 #include "compat.h"
 #include "errors.h"
 #include "gate.h"
@@ -314,6 +315,12 @@ leadflow_lead_score(PG_FUNCTION_ARGS)
 		state_null[arguments[a]] = PG_ARGISNULL(a);
 	}
 	state_read(model, state, state_null, &row);
+	if (row.outdated || event_pending() || at < row.last_at || (row.watch & WATCH_GATE))
+	{
+		/* from here on tables are read, and as their owner */
+		if (!lead_visible(row.lead_id))
+			PG_RETURN_NULL();
+	}
 	if (row.outdated || event_pending() || at < row.last_at)
 	{
 		MemoryContext caller = CurrentMemoryContext;
@@ -403,7 +410,9 @@ explain_activity(const ActivityRow *row, void *arg)
 		else
 			count_rule(args, rule, row->occurred_at);
 	}
-	if (match.disqualifier && row->occurred_at < args->disqualified_at)
+	if (match.disqualifier &&
+		disqualifies_first(row->occurred_at, match.disqualifier->id,
+						   args->disqualified_at, args->disqualified_by))
 	{
 		args->disqualified_at = row->occurred_at;
 		args->disqualified_by = match.disqualifier->id;
@@ -604,6 +613,8 @@ leadflow_model_changed(PG_FUNCTION_ARGS)
 				 errmsg("function \"%s\" must be fired FOR EACH STATEMENT", "_model_changed")));
 	if (TRIGGER_FIRED_BEFORE(trigger->tg_event))
 	{
+		/* editors take turns, lest two of them undo each other's edit and neither sees a change */
+		LockRelationOid(engine_relation("scoring_models"), ShareUpdateExclusiveLock);
 		strlcpy(before, model_active()->signature, sizeof(before));
 		return PointerGetDatum(NULL);
 	}
@@ -642,12 +653,12 @@ leadflow_account_changed(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
 		!TRIGGER_FIRED_AFTER(trigger->tg_event) || !TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ||
-		trigger->tg_newtable == NULL ||
-		(attnum = SPI_fnumber(RelationGetDescr(trigger->tg_relation), "id")) <= 0)
+		trigger->tg_newtable == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be fired AFTER UPDATE of accounts, FOR EACH STATEMENT, with a new table",
 						"_account_changed")));
+	attnum = column_of(RelationGetDescr(trigger->tg_relation), "id", INT8OID);
 	slot = MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation), &TTSOpsMinimalTuple);
 	tuplestore_rescan(trigger->tg_newtable);
 	while (tuplestore_gettupleslot(trigger->tg_newtable, true, false, slot))

@@ -394,18 +394,28 @@ load_references(void)
 
 static const char *const reference_tables[] = {"campaigns", "team_members", NULL};
 
-static References *
-references_get(void)
-{
-	static ConfigPart part = {"leadflow references", reference_tables, load_references};
+static ConfigPart references_part = {"leadflow references", reference_tables, load_references};
 
-	return config_get(&part);
+/* Looks once more in the tables before it says that there is none: it may be of this very statement. */
+static void *
+reference_find(bool campaign, int64 id)
+{
+	for (bool again = false;; again = true)
+	{
+		References *references = config_get(&references_part);
+		void	   *found = hash_search(campaign ? references->campaigns : references->members,
+										&id, HASH_FIND, NULL);
+
+		if (found || again)
+			return found;
+		references_part.stale = true;
+	}
 }
 
 const char *
 campaign_code(int64 campaign_id)
 {
-	Campaign   *campaign = hash_search(references_get()->campaigns, &campaign_id, HASH_FIND, NULL);
+	Campaign   *campaign = reference_find(true, campaign_id);
 
 	return campaign ? campaign->code : NULL;
 }
@@ -413,5 +423,5 @@ campaign_code(int64 campaign_id)
 bool
 member_exists(int64 member_id)
 {
-	return hash_search(references_get()->members, &member_id, HASH_FIND, NULL) != NULL;
+	return reference_find(false, member_id) != NULL;
 }

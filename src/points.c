@@ -54,6 +54,24 @@ clamp(double value, double min, double max)
 	return value < min ? min : value > max ? max : value;
 }
 
+/* Activities are ordered by instant, then id; DT_NOBEGIN is none. */
+bool
+happened_later(TimestampTz at, const pg_uuid_t *id, TimestampTz than, const pg_uuid_t *than_id)
+{
+	if (at != than)
+		return at > than;
+	return !TIMESTAMP_IS_NOBEGIN(at) && memcmp(id, than_id, sizeof(pg_uuid_t)) > 0;
+}
+
+/* The earliest disqualifying instant counts, and at one instant the lowest disqualifier; DT_NOEND is none. */
+bool
+disqualifies_first(TimestampTz at, int64 id, TimestampTz than, int64 than_id)
+{
+	if (at != than)
+		return at < than;
+	return !TIMESTAMP_IS_NOEND(at) && id < than_id;
+}
+
 /* Scales the sums for a later last_at. */
 void
 points_advance(const Model *model, double *sums, TimestampTz *last_at, TimestampTz to)

@@ -118,6 +118,8 @@ extern double points_value(const Model *model, int group, double sum, TimestampT
 						   TimestampTz at);
 extern double points_decay(int64 half_life, TimestampTz since, TimestampTz at);
 extern double clamp(double value, double min, double max);
+extern bool happened_later(TimestampTz at, const pg_uuid_t *id, TimestampTz than, const pg_uuid_t *than_id);
+extern bool disqualifies_first(TimestampTz at, int64 id, TimestampTz than, int64 than_id);
 extern char points_grade(const Model *model, double fit);	/* 0 = no fit group */
 extern int	points_level(const Model *model, double engagement);
 extern const char *points_band(const Model *model, double score);

@@ -4,8 +4,8 @@
  *
  * For after a time without triggers: session_replication_role = replica, a
  * restore with --disable-triggers, DROP EXTENSION … CASCADE.  Silent: nobody is
- * promoted, routed or told.  History cannot be made up; a lead without any gets the one
- * row that its present stage is.
+ * promoted, routed or told.  History cannot be made up; a lead whose history is missing or
+ * ends elsewhere gets the one row that its present stage is.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -70,6 +70,28 @@ leadflow_rebuild(PG_FUNCTION_ARGS)
 		"  FROM leadflow.leads l JOIN leadflow.score_state o ON o.lead_id = l.id) w"
 		" WHERE w.id = s.lead_id AND s.watch <> w.watch", 0, {0}
 	};
+	static EngineStatement left = {
+		"UPDATE leadflow.stage_history h SET left_at = greatest(l.stage_since, h.entered_at)"
+		" FROM leadflow.leads l WHERE l.id = h.lead_id AND h.left_at IS NULL AND h.to_stage <> l.stage", 0, {0}
+	};
+	static EngineStatement entered = {
+		"INSERT INTO leadflow.stage_history (lead_id, entered_at, from_stage, to_stage, team, cycle)"
+		" SELECT l.id, greatest(l.stage_since, h.left_at), h.to_stage, l.stage, 'system', h.cycle"
+		" FROM leadflow.leads l CROSS JOIN LATERAL (SELECT * FROM leadflow.stage_history h"
+		"  WHERE h.lead_id = l.id ORDER BY h.entered_at DESC, h.id DESC LIMIT 1) h"
+		" WHERE h.left_at IS NOT NULL", 0, {0}
+	};
+	static EngineStatement decided = {
+		"UPDATE leadflow.handoffs h SET decided_at = greatest(l.stage_since, h.offered_at), decision = l.stage"
+		" FROM leadflow.leads l JOIN leadflow.stages s ON s.name = l.stage"
+		" WHERE l.id = h.lead_id AND h.decided_at IS NULL AND s.category <> 'handoff'", 0, {0}
+	};
+	static EngineStatement offered = {
+		"INSERT INTO leadflow.handoffs (lead_id, offered_at, owner_id, why)"
+		" SELECT l.id, l.stage_since, l.owner_id, 'imported' FROM leadflow.leads l"
+		" JOIN leadflow.stages s ON s.name = l.stage AND s.category = 'handoff'"
+		" WHERE NOT EXISTS (SELECT FROM leadflow.handoffs h WHERE h.lead_id = l.id AND h.decided_at IS NULL)", 0, {0}
+	};
 	static EngineStatement history = {
 		"INSERT INTO leadflow.stage_history (lead_id, entered_at, to_stage, team, cycle)"
 		" SELECT l.id, l.stage_since, l.stage, 'system', 1 FROM leadflow.leads l"
@@ -84,6 +106,10 @@ leadflow_rebuild(PG_FUNCTION_ARGS)
 	engine_enter(&engine);
 	engine_execute(&orphans, NULL, NULL);
 	engine_execute(&history, NULL, NULL);
+	engine_execute(&left, NULL, NULL);
+	engine_execute(&entered, NULL, NULL);
+	engine_execute(&decided, NULL, NULL);
+	engine_execute(&offered, NULL, NULL);
 	engine_execute(&watch, NULL, NULL);
 	engine_leave(&engine);
 

@@ -222,14 +222,14 @@ state_apply(const Model *model, StateRow *row, const Delta *delta)
 	points_merge(model, row->sums, &row->last_at, delta->sums, delta->last_at);
 	row->last_engaged_at = Max(row->last_engaged_at, delta->last_engaged_at);
 	row->last_touch_at = Max(row->last_touch_at, delta->last_touch_at);
-	if (delta->hand_raised_at > row->hand_raised_at ||
-		(delta->hand_raised_at == row->hand_raised_at && !TIMESTAMP_IS_NOBEGIN(delta->hand_raised_at) &&
-		 memcmp(&delta->hand_raised_by, &row->hand_raised_by, sizeof(pg_uuid_t)) > 0))
+	if (happened_later(delta->hand_raised_at, &delta->hand_raised_by,
+					   row->hand_raised_at, &row->hand_raised_by))
 	{
 		row->hand_raised_at = delta->hand_raised_at;
 		row->hand_raised_by = delta->hand_raised_by;
 	}
-	if (delta->disqualified_at < row->disqualified_at)
+	if (disqualifies_first(delta->disqualified_at, delta->disqualified_by,
+						   row->disqualified_at, row->disqualified_by))
 	{
 		row->disqualified_at = delta->disqualified_at;
 		row->disqualified_by = delta->disqualified_by;

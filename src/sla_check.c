@@ -25,6 +25,7 @@
 
 #include "activity.h"
 #include "clock_store.h"
+#include "columns.h"
 #include "errors.h"
 #include "event_store.h"
 #include "transition.h"
@@ -73,14 +74,9 @@ static Datum
 column_value(TriggerData *trigger, HeapTuple row, const char *column, bool *isnull)
 {
 	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
-	int			attnum = SPI_fnumber(desc, column);
+	Oid			type = strcmp(column, "calendar_id") == 0 ? INT8OID : INTERVALOID;
 
-	if (attnum <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("relation \"%s\" has no column \"%s\"",
-						RelationGetRelationName(trigger->tg_relation), column)));
-	return SPI_getbinval(row, desc, attnum, isnull);
+	return SPI_getbinval(row, desc, column_of(desc, column, type), isnull);
 }
 
 static bool

@@ -14,7 +14,8 @@ CREATE TABLE IF NOT EXISTS leadflow.scoring_models (
 	min_fit_grade text CONSTRAINT scoring_models_min_fit_grade CHECK (min_fit_grade IN ('A', 'B', 'C', 'D')),
 	hand_raise_min_grade text CONSTRAINT scoring_models_hand_raise_min_grade
 		CHECK (hand_raise_min_grade IN ('A', 'B', 'C', 'D')),
-	required_fields text[] NOT NULL DEFAULT '{}',
+	required_fields text[] NOT NULL DEFAULT '{}' CONSTRAINT scoring_models_required_fields
+		CHECK (array_position(required_fields, NULL) IS NULL),
 	max_score double precision NOT NULL DEFAULT 100 CONSTRAINT scoring_models_max_score
 		CHECK (max_score > 0 AND max_score <= 1e9),
 	hot_from double precision NOT NULL DEFAULT 71,
@@ -28,7 +29,7 @@ CREATE TABLE IF NOT EXISTS leadflow.scoring_models (
 		CHECK (requalify_points BETWEEN 0 AND 1e9),
 	UNIQUE (name, version),
 	CONSTRAINT scoring_models_bands CHECK (warm_from >= 0 AND hot_from >= warm_from AND hot_from <= 1e9),
-	CONSTRAINT scoring_models_cool_down CHECK (cool_down >= '0')
+	CONSTRAINT scoring_models_cool_down CHECK (cool_down >= '0' AND cool_down <= '36600 days')
 );
 CREATE UNIQUE INDEX IF NOT EXISTS scoring_models_one_active ON leadflow.scoring_models ((status)) WHERE status = 'active';
 COMMENT ON TABLE leadflow.scoring_models IS 'One row a version of the agreed definition of a qualified lead; one is active.';
@@ -64,7 +65,7 @@ CREATE TABLE IF NOT EXISTS leadflow.scoring_groups (
 	UNIQUE (model_id, id),
 	CONSTRAINT scoring_groups_bounds CHECK (min_points <= max_points),
 	CONSTRAINT scoring_groups_fit_half_life CHECK (axis <> 'fit' OR half_life IS NULL),
-	CONSTRAINT scoring_groups_half_life CHECK (half_life > '0')
+	CONSTRAINT scoring_groups_half_life CHECK (half_life > '0' AND half_life <= '36600 days')
 );
 CREATE UNIQUE INDEX IF NOT EXISTS scoring_groups_one_fit ON leadflow.scoring_groups (model_id) WHERE axis = 'fit';
 COMMENT ON TABLE leadflow.scoring_groups IS 'One row a group of points of a model.';
