@@ -830,11 +830,11 @@ leadflow_reference_deleted(PG_FUNCTION_ARGS)
 {
 	static EngineStatement campaigns = {
 		"SELECT campaign_id FROM leadflow.activities WHERE campaign_id = ANY ($1) LIMIT 1",
-		1, {ENGINE_ARRAY_INT8}
+		1, {INT8ARRAYOID}
 	};
 	static EngineStatement members = {
 		"SELECT member_id FROM leadflow.activities WHERE member_id = ANY ($1) LIMIT 1",
-		1, {ENGINE_ARRAY_INT8}
+		1, {INT8ARRAYOID}
 	};
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	TupleTableSlot *slot;

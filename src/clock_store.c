@@ -52,7 +52,6 @@
 
 #define HORIZON (INT64CONST(50) * 366 * USECS_PER_DAY)
 #define ANNOUNCE_BATCH 1000
-#define ENGINE_ARRAY_TIMESTAMPTZ 1185
 
 typedef enum ClockMetric
 {
@@ -333,7 +332,7 @@ read_documents(const Move *const *moves, int nmoves, int *n)
 {
 	static EngineStatement statement = {
 		"SELECT lead_id, doc FROM leadflow._lead_documents WHERE lead_id = ANY ($1) ORDER BY lead_id",
-		1, {ENGINE_ARRAY_INT8}
+		1, {INT8ARRAYOID}
 	};
 	int64	   *leads = palloc(sizeof(int64) * nmoves);
 	LeadDocument *documents;
@@ -395,9 +394,9 @@ insert_clocks(NewClocks *clocks)
 		"  WHERE h.lead_id = n.lead_id AND h.entered_at = n.started_at)"
 		" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 		" AS n (lead_id, policy_id, metric, member_id, started_at, due_at, warn_at, handoff_id, calendar_id)",
-		9, {ENGINE_ARRAY_INT8, ENGINE_ARRAY_INT8, ENGINE_ARRAY_TEXT, ENGINE_ARRAY_INT8,
-			ENGINE_ARRAY_TIMESTAMPTZ, ENGINE_ARRAY_TIMESTAMPTZ, ENGINE_ARRAY_TIMESTAMPTZ,
-			ENGINE_ARRAY_INT8, ENGINE_ARRAY_INT8}
+		9, {INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
+			TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
+			INT8ARRAYOID, INT8ARRAYOID}
 	};
 	int			n = clocks->n;
 	Datum		values[9];
@@ -470,7 +469,7 @@ settle_handoffs(Datum leads)
 		" FROM leadflow._handoff_facts f"
 		" WHERE f.handoff_id = h.id AND h.lead_id = ANY ($1) AND f.lead_id = ANY ($1)"
 		" AND (h.first_touch_at, h.touches) IS DISTINCT FROM (f.first_touch_at, f.touches)",
-		1, {ENGINE_ARRAY_INT8}
+		1, {INT8ARRAYOID}
 	};
 
 	(void) engine_execute(&statement, &leads, NULL);
@@ -494,7 +493,7 @@ settle_clocks(Datum leads)
 		" AND (c.stopped_at IS DISTINCT FROM f.stopped_at"
 		"  OR f.outcome IS NOT NULL AND c.state <> f.outcome"
 		"  OR f.outcome IS NULL AND c.member_id IS DISTINCT FROM l.owner_id)",
-		1, {ENGINE_ARRAY_INT8}
+		1, {INT8ARRAYOID}
 	};
 
 	(void) engine_execute(&statement, &leads, NULL);
@@ -532,7 +531,7 @@ touched_already(const Move *const *moves, int nmoves, int *n)
 		"  JOIN leadflow.activity_kinds k ON k.kind = a.kind AND k.role = 'sales_touch'"
 		"  WHERE a.lead_id = m.lead_id AND a.occurred_at >= m.at AND a.voided_at IS NULL"
 		"  OFFSET 0)",			/* keeps the planner from joining all activities */
-		2, {ENGINE_ARRAY_INT8, ENGINE_ARRAY_TIMESTAMPTZ}
+		2, {INT8ARRAYOID, TIMESTAMPTZARRAYOID}
 	};
 	Datum	   *leads = palloc(sizeof(Datum) * nmoves);
 	Datum	   *instants = palloc(sizeof(Datum) * nmoves);

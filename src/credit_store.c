@@ -84,7 +84,7 @@ find_family(const int64 *deals, int n)
 		" SELECT d.id FROM family f JOIN leadflow.deals d ON d.corrects_deal_id = f.id"
 		") "
 		"SELECT f.id FROM family f UNION SELECT unnest($1) ORDER BY 1",
-		1, {ENGINE_ARRAY_INT8}
+		1, {INT8ARRAYOID}
 	};
 	Datum		values[] = {int8_array(deals, n)};
 
@@ -102,7 +102,7 @@ find_members(const IdSet *deals, const IdSet *others)
 		" UNION "
 		"SELECT l.id FROM leadflow.leads l WHERE l.id = ANY ($2)"
 		" ORDER BY 1",
-		2, {ENGINE_ARRAY_INT8, ENGINE_ARRAY_INT8}
+		2, {INT8ARRAYOID, INT8ARRAYOID}
 	};
 	Datum		values[] = {int8_array(deals->ids, deals->n), int8_array(others->ids, others->n)};
 
@@ -115,7 +115,7 @@ find_deals(const IdSet *deals)
 {
 	static EngineStatement statement = {
 		"SELECT d.id FROM leadflow.deals d WHERE d.id = ANY ($1) ORDER BY 1",
-		1, {ENGINE_ARRAY_INT8}
+		1, {INT8ARRAYOID}
 	};
 	Datum		values[] = {int8_array(deals->ids, deals->n)};
 
@@ -127,7 +127,7 @@ add_deal_state(const int64 *deals, int n)
 {
 	static EngineStatement statement = {
 		"INSERT INTO leadflow.deal_state (deal_id) SELECT unnest($1) ON CONFLICT DO NOTHING",
-		1, {ENGINE_ARRAY_INT8}
+		1, {INT8ARRAYOID}
 	};
 	Datum		values[] = {int8_array(deals, n)};
 
@@ -140,7 +140,7 @@ drop_deal_state(const IdSet *deals)
 	static EngineStatement statement = {
 		"DELETE FROM leadflow.deal_state s WHERE s.deal_id = ANY ($1)"
 		" AND NOT EXISTS (SELECT FROM leadflow.deals d WHERE d.id = s.deal_id)",
-		1, {ENGINE_ARRAY_INT8}
+		1, {INT8ARRAYOID}
 	};
 	Datum		values[] = {int8_array(deals->ids, deals->n)};
 
@@ -212,7 +212,7 @@ write_credits(const IdSet *deals, Datum models)
 		" ORDER BY w.deal_id, w.model, w.occurred_at, w.activity_id RETURNING 1"
 		") "
 		"SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM made)",
-		2, {ENGINE_ARRAY_INT8, ENGINE_ARRAY_TEXT}
+		2, {INT8ARRAYOID, TEXTARRAYOID}
 	};
 	int64		changed = 0;
 
@@ -251,7 +251,7 @@ settle_watch(const IdSet *leads)
 		" ) AS credited) c"
 		" WHERE s.lead_id = ANY ($1) AND (s.watch & $2 <> 0) <> c.credited"
 		" ORDER BY 1",
-		2, {ENGINE_ARRAY_INT8, INT4OID}
+		2, {INT8ARRAYOID, INT4OID}
 	};
 	Datum		values[] = {int8_array(leads->ids, leads->n), Int32GetDatum(WATCH_CREDIT)};
 	IdSet		credited = {0};
@@ -280,7 +280,7 @@ credit_refresh_leads(const int64 *leads, int n)
 		" UNION "
 		"SELECT c.deal_id FROM leadflow.deal_contacts c WHERE c.lead_id = ANY ($1)"
 		" ORDER BY 1",
-		1, {ENGINE_ARRAY_INT8}
+		1, {INT8ARRAYOID}
 	};
 	EngineContext engine;
 	IdSet		deals;

@@ -108,12 +108,12 @@ deal_leads_read(const IdSet *leads, int *n)
 {
 	static EngineStatement stages = {
 		"SELECT l.id, l.stage FROM leadflow.leads l WHERE l.id = ANY ($1) ORDER BY 1",
-		1, {ENGINE_ARRAY_INT8}
+		1, {INT8ARRAYOID}
 	};
 	static EngineStatement deals = {
 		"SELECT d.lead_id, d.id, d.status, d.opened_at, d.closed_at FROM leadflow.deals d"
 		" WHERE d.lead_id = ANY ($1) AND d.corrects_deal_id IS NULL ORDER BY 1, 2",
-		1, {ENGINE_ARRAY_INT8}
+		1, {INT8ARRAYOID}
 	};
 	Datum		values[] = {int8_array(leads->ids, leads->n)};
 	DealLead   *found;
@@ -164,7 +164,7 @@ deal_find_corrected(const IdSet *deals, IdSet *corrected)
 {
 	static EngineStatement statement = {
 		"SELECT DISTINCT c.corrects_deal_id FROM leadflow.deals c WHERE c.corrects_deal_id = ANY ($1)",
-		1, {ENGINE_ARRAY_INT8}
+		1, {INT8ARRAYOID}
 	};
 	uint64		rows;
 
@@ -187,7 +187,7 @@ deal_find_circle(const IdSet *corrections, int64 *deal_id)
 		") "
 		"SELECT up.start FROM up GROUP BY up.start"
 		" HAVING count(*) FILTER (WHERE up.corrects_deal_id IS NULL) = 0 ORDER BY 1 LIMIT 1",
-		1, {ENGINE_ARRAY_INT8}
+		1, {INT8ARRAYOID}
 	};
 	bool		found;
 

@@ -41,8 +41,8 @@ handoff_open(Handoff *handoffs, int n)
 		"  RETURNING lead_id, id)"
 		" SELECT lead_id, id FROM o ORDER BY lead_id",
 		6, {
-			ENGINE_ARRAY_INT8, ENGINE_ARRAY_TIMESTAMPTZ, ENGINE_ARRAY_INT8, ENGINE_ARRAY_TEXT,
-			ENGINE_ARRAY_TEXT, ENGINE_ARRAY_TEXT
+			INT8ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, TEXTARRAYOID,
+			TEXTARRAYOID, TEXTARRAYOID
 		}
 	};
 	int64	   *leads = palloc_array(int64, n);
@@ -86,7 +86,7 @@ handoff_decide(const int64 *leads, const TimestampTz *at, const char *const *dec
 		"WITH d AS (UPDATE leadflow.handoffs SET decided_at = $2, decision = $3"
 		"  WHERE lead_id = ANY ($1) AND decided_at IS NULL RETURNING lead_id, id)"
 		" SELECT lead_id, max(id) FROM d GROUP BY lead_id ORDER BY lead_id",
-		3, {ENGINE_ARRAY_INT8, TIMESTAMPTZOID, TEXTOID}
+		3, {INT8ARRAYOID, TIMESTAMPTZOID, TEXTOID}
 	};
 	int64	   *batch = palloc_array(int64, n);
 	EngineContext engine;
@@ -191,14 +191,14 @@ queue_leave(int64 queue_id, const RoutingMember *members, int n)
 {
 	static EngineStatement forget = {
 		"DELETE FROM leadflow.queue_state WHERE queue_id = $1 AND member_id <> ALL ($2)",
-		2, {INT8OID, ENGINE_ARRAY_INT8}
+		2, {INT8OID, INT8ARRAYOID}
 	};
 	static EngineStatement keep = {
 		"INSERT INTO leadflow.queue_state (queue_id, member_id, credit)"
 		" SELECT $1, m.member_id, m.credit FROM unnest($2, $3) m (member_id, credit)"
 		" ON CONFLICT (queue_id, member_id) DO UPDATE SET credit = excluded.credit"
 		"  WHERE queue_state.credit <> excluded.credit",
-		3, {INT8OID, ENGINE_ARRAY_INT8, ENGINE_ARRAY_INT8}
+		3, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
 	};
 	int64	   *ids = palloc_array(int64, n);
 	int64	   *credits = palloc_array(int64, n);

@@ -25,11 +25,12 @@ static void
 add_missing(void)
 {
 	static EngineStatement statement = {
-		"SELECT l.id, CASE WHEN l.stage IN ('lead', 'nurture') THEN 1 WHEN l.stage = 'mql' THEN 16 ELSE 0 END"
+		"SELECT l.id, CASE WHEN l.stage IN ('lead', 'nurture') THEN $1 WHEN l.stage = 'mql' THEN $2 ELSE 0 END"
 		" FROM leadflow.leads l"
 		" WHERE NOT EXISTS (SELECT FROM leadflow.score_state s WHERE s.lead_id = l.id) ORDER BY l.id",
-		0, {0}
+		2, {INT4OID, INT4OID}
 	};
+	Datum		bits[] = {Int32GetDatum(WATCH_GATE), Int32GetDatum(WATCH_HANDOFF)};
 	MemoryContext caller = CurrentMemoryContext;
 	EngineContext engine;
 	int64	   *leads;
@@ -37,7 +38,7 @@ add_missing(void)
 	uint64		n;
 
 	engine_enter(&engine);
-	n = engine_query(&statement, NULL, NULL);
+	n = engine_query(&statement, bits, NULL);
 	leads = MemoryContextAllocHuge(caller, sizeof(int64) * Max(n, 1));
 	watch = MemoryContextAllocHuge(caller, sizeof(int) * Max(n, 1));
 	for (uint64 r = 0; r < n; r++)
@@ -63,12 +64,13 @@ leadflow_rebuild(PG_FUNCTION_ARGS)
 	};
 	static EngineStatement watch = {
 		"UPDATE leadflow.score_state s SET watch = w.watch"
-		" FROM (SELECT l.id, (CASE WHEN l.stage IN ('lead', 'nurture') THEN 1 WHEN l.stage = 'mql' THEN 16 ELSE 0 END)"
-		"  | (CASE WHEN EXISTS (SELECT FROM leadflow.handoffs h WHERE h.lead_id = l.id) THEN 2 ELSE 0 END)"
-		"  | (o.watch & 4)"			/* credit_rebuild() sees to that */
-		"  | (CASE WHEN l.stage IN ('mql', 'sql') THEN o.watch & 8 ELSE 0 END) AS watch"
+		" FROM (SELECT l.id, (CASE WHEN l.stage IN ('lead', 'nurture') THEN $1 WHEN l.stage = 'mql' THEN $2 ELSE 0 END)"
+		"  | (CASE WHEN EXISTS (SELECT FROM leadflow.handoffs h WHERE h.lead_id = l.id) THEN $3 ELSE 0 END)"
+		"  | (o.watch & $4)"		/* credit_rebuild() sees to that */
+		"  | (CASE WHEN l.stage IN ('mql', 'sql') THEN o.watch & $5 ELSE 0 END) AS watch"
 		"  FROM leadflow.leads l JOIN leadflow.score_state o ON o.lead_id = l.id) w"
-		" WHERE w.id = s.lead_id AND s.watch <> w.watch", 0, {0}
+		" WHERE w.id = s.lead_id AND s.watch <> w.watch",
+		5, {INT4OID, INT4OID, INT4OID, INT4OID, INT4OID}
 	};
 	static EngineStatement left = {
 		"UPDATE leadflow.stage_history h SET left_at = greatest(l.stage_since, h.entered_at)"
@@ -110,7 +112,9 @@ leadflow_rebuild(PG_FUNCTION_ARGS)
 	engine_execute(&entered, NULL, NULL);
 	engine_execute(&decided, NULL, NULL);
 	engine_execute(&offered, NULL, NULL);
-	engine_execute(&watch, NULL, NULL);
+	engine_execute(&watch, (Datum[]) {Int32GetDatum(WATCH_GATE), Int32GetDatum(WATCH_HANDOFF),
+									  Int32GetDatum(WATCH_TOUCH), Int32GetDatum(WATCH_CREDIT),
+									  Int32GetDatum(WATCH_EVIDENCE)}, NULL);
 	engine_leave(&engine);
 
 	state_rescore(model_active());

@@ -439,15 +439,15 @@ score_leads_added(const int64 *leads, const int *watch, int n)
 {
 	static EngineStatement documents = {
 		"SELECT lead_id, doc FROM leadflow._lead_documents WHERE lead_id = ANY ($1)",
-		1, {ENGINE_ARRAY_INT8}
+		1, {INT8ARRAYOID}
 	};
 	static EngineStatement insert = {
 		"INSERT INTO leadflow.score_state (lead_id, model_id, watch, sums, fit, persona_id, fit_known,"
 		" lead_disqualifier)"
 		" SELECT l, nullif($2, 0), w, $3, f, nullif(p, 0), nullif(k, 'NaN'), nullif(d, 0)"
 		" FROM unnest($1, $4, $5, $6, $7, $8) u (l, w, f, p, k, d)",
-		8, {ENGINE_ARRAY_INT8, INT8OID, FLOAT8ARRAYOID, INT4ARRAYOID, FLOAT8ARRAYOID,
-			ENGINE_ARRAY_INT8, FLOAT8ARRAYOID, ENGINE_ARRAY_INT8}
+		8, {INT8ARRAYOID, INT8OID, FLOAT8ARRAYOID, INT4ARRAYOID, FLOAT8ARRAYOID,
+			INT8ARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID}
 	};
 	const int	batch = 5000;
 	const Model *model = NULL;
@@ -558,7 +558,7 @@ void
 score_leads_deleted(const int64 *leads, int n)
 {
 	static EngineStatement statement = {
-		"DELETE FROM leadflow.score_state WHERE lead_id = ANY ($1)", 1, {ENGINE_ARRAY_INT8}
+		"DELETE FROM leadflow.score_state WHERE lead_id = ANY ($1)", 1, {INT8ARRAYOID}
 	};
 	EngineContext engine;
 	Datum		ids;

@@ -7,6 +7,7 @@
 #define LEADFLOW_SPI_H
 
 #include "postgres.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/snapshot.h"
 
@@ -26,9 +27,6 @@ typedef struct EngineStatement
 	Oid			argtypes[16];
 	SPIPlanPtr	plan;
 } EngineStatement;
-
-#define ENGINE_ARRAY_INT8 1016
-#define ENGINE_ARRAY_TEXT 1009
 
 extern Oid	engine_relation(const char *name);	/* 0 where it is missing */
 extern Oid	engine_owner(void);

@@ -32,9 +32,6 @@
 #include "spi.h"
 #include "stage_store.h"
 
-#define ARRAY_FLOAT8 1022
-#define ARRAY_INT4 1007
-#define ARRAY_UUID 2951
 
 /* ---- arrays ----------------------------------------------------------------- */
 
@@ -113,16 +110,6 @@ spi_bool(uint64 r, int i)
 	return !isnull && DatumGetBool(value);
 }
 
-/* Rows of a query; SPI leaves its own context current, what is kept goes to "keep". */
-static int
-config_query(EngineStatement *statement, MemoryContext keep)
-{
-	uint64		n = engine_query(statement, NULL, NULL);
-
-	MemoryContextSwitchTo(keep);
-	return (int) n;
-}
-
 static void *
 config_load(void)
 {
@@ -147,13 +134,12 @@ config_load(void)
 	static EngineStatement domains = {
 		"SELECT domain FROM leadflow.public_email_domains ORDER BY domain COLLATE \"C\""
 	};
-	MemoryContext keep = CurrentMemoryContext;
 	StageConfig *config = palloc0(sizeof(StageConfig));
 	Lifecycle  *lifecycle = &config->lifecycle;
 	char	   *zone = NULL;
 	int			n;
 
-	if (config_query(&settings, keep) > 0)
+	if (engine_query(&settings, NULL, NULL) > 0)
 	{
 		zone = spi_text(0, 1);
 		config->role_prefix = spi_text(0, 2);
@@ -165,7 +151,7 @@ config_load(void)
 				 errmsg("time zone \"%s\" not recognized", zone),
 				 errhint("Correct leadflow.settings.time_zone.")));
 
-	n = lifecycle->nstages = config_query(&stages, keep);
+	n = lifecycle->nstages = (int) engine_query(&stages, NULL, NULL);
 	lifecycle->stages = palloc0_array(Stage, n + 1);
 	for (int i = 0; i < n; i++)
 	{
@@ -173,7 +159,7 @@ config_load(void)
 		lifecycle->stages[i].category = spi_text(i, 2);
 	}
 
-	n = lifecycle->nmoves = config_query(&moves, keep);
+	n = lifecycle->nmoves = (int) engine_query(&moves, NULL, NULL);
 	lifecycle->moves = palloc0_array(StageMove, n + 1);
 	for (int i = 0; i < n; i++)
 	{
@@ -187,7 +173,7 @@ config_load(void)
 		move->requires_revisit = spi_bool(i, 5);
 	}
 
-	n = lifecycle->nreasons = config_query(&reasons, keep);
+	n = lifecycle->nreasons = (int) engine_query(&reasons, NULL, NULL);
 	lifecycle->reasons = palloc0_array(StageReason, n + 1);
 	for (int i = 0; i < n; i++)
 	{
@@ -200,7 +186,7 @@ config_load(void)
 		reason->active = spi_bool(i, 5);
 	}
 
-	n = config->nmembers = config_query(&members, keep);
+	n = config->nmembers = (int) engine_query(&members, NULL, NULL);
 	config->members = palloc0_array(Member, n + 1);
 	for (int i = 0; i < n; i++)
 	{
@@ -215,7 +201,7 @@ config_load(void)
 			config->nwith_email = i + 1;
 	}
 
-	n = config->npublic_domains = config_query(&domains, keep);
+	n = config->npublic_domains = (int) engine_query(&domains, NULL, NULL);
 	config->public_domains = palloc0_array(char *, n + 1);
 	for (int i = 0; i < n; i++)
 		config->public_domains[i] = spi_text(i, 1);
@@ -425,7 +411,7 @@ stage_write(StageUpdate *update, const char *to_stage, const char **from, int nf
 	static EngineStatement move = {
 		"UPDATE leadflow.leads SET stage = $2"
 		" WHERE id = ANY ($1) AND stage <> $2 AND ($3 IS NULL OR stage = ANY ($3))",
-		3, {ENGINE_ARRAY_INT8, TEXTOID, ENGINE_ARRAY_TEXT}
+		3, {INT8ARRAYOID, TEXTOID, TEXTARRAYOID}
 	};
 	int64	   *ids = palloc_array(int64, update->nleads);
 	Datum		values[3];
@@ -443,7 +429,7 @@ stage_write_owners(const int64 *leads, const int64 *owners, int n)
 {
 	static EngineStatement route = {
 		"UPDATE leadflow.leads SET owner_id = nullif($2, 0) WHERE id = ANY ($1)",
-		2, {ENGINE_ARRAY_INT8, INT8OID}
+		2, {INT8ARRAYOID, INT8OID}
 	};
 	StageUpdate update = {.kind = STAGE_UPDATE_SILENT};
 	bool	   *done = palloc0_array(bool, n);
@@ -474,7 +460,7 @@ void
 stage_forget_actors(const int64 *leads, int n)
 {
 	static EngineStatement forget = {
-		"UPDATE leadflow.leads SET stage_by = NULL WHERE id = ANY ($1)", 1, {ENGINE_ARRAY_INT8}
+		"UPDATE leadflow.leads SET stage_by = NULL WHERE id = ANY ($1)", 1, {INT8ARRAYOID}
 	};
 	StageUpdate update = {.kind = STAGE_UPDATE_SILENT};
 	Datum		value = int8_array(leads, n);
@@ -494,7 +480,7 @@ stage_status(const int64 *leads, int n, int *nfound)
 		"  WHERE h.lead_id = l.id ORDER BY h.entered_at DESC, h.id DESC LIMIT 1) h ON true"
 		" LEFT JOIN leadflow.score_state s ON s.lead_id = l.id"
 		" WHERE l.id = ANY ($1) ORDER BY l.id",
-		1, {ENGINE_ARRAY_INT8}
+		1, {INT8ARRAYOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
 	EngineContext engine;
@@ -529,7 +515,7 @@ close_history(const Move *moves, int n)
 {
 	static EngineStatement close = {
 		"UPDATE leadflow.stage_history SET left_at = $2 WHERE lead_id = ANY ($1) AND left_at IS NULL",
-		2, {ENGINE_ARRAY_INT8, TIMESTAMPTZOID}
+		2, {INT8ARRAYOID, TIMESTAMPTZOID}
 	};
 	int64	   *ids = palloc_array(int64, n);
 
@@ -556,10 +542,10 @@ stage_history_write(const Move *moves, const StageFreeze *freezes, int n)
 		"  team, reason, note, score, model_id, persona, grade, cycle, trigger_activity_id)"
 		" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
 		14, {
-			ENGINE_ARRAY_INT8, ENGINE_ARRAY_TIMESTAMPTZ, ENGINE_ARRAY_TEXT, ENGINE_ARRAY_TEXT,
-			ENGINE_ARRAY_INT8, ENGINE_ARRAY_TEXT, ENGINE_ARRAY_TEXT, ENGINE_ARRAY_TEXT,
-			ARRAY_FLOAT8, ENGINE_ARRAY_INT8, ENGINE_ARRAY_TEXT, ENGINE_ARRAY_TEXT,
-			ARRAY_INT4, ARRAY_UUID
+			INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+			INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+			FLOAT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+			INT4ARRAYOID, UUIDARRAYOID
 		}
 	};
 	int64	   *ids = palloc_array(int64, n);
@@ -677,10 +663,10 @@ void
 stage_children_delete(const int64 *leads, int n)
 {
 	static EngineStatement children[] = {
-		{"DELETE FROM leadflow.activities WHERE lead_id = ANY ($1)", 1, {ENGINE_ARRAY_INT8}},
-		{"DELETE FROM leadflow.stage_history WHERE lead_id = ANY ($1)", 1, {ENGINE_ARRAY_INT8}},
-		{"DELETE FROM leadflow.handoffs WHERE lead_id = ANY ($1)", 1, {ENGINE_ARRAY_INT8}},
-		{"DELETE FROM leadflow.sla_clocks WHERE lead_id = ANY ($1)", 1, {ENGINE_ARRAY_INT8}}
+		{"DELETE FROM leadflow.activities WHERE lead_id = ANY ($1)", 1, {INT8ARRAYOID}},
+		{"DELETE FROM leadflow.stage_history WHERE lead_id = ANY ($1)", 1, {INT8ARRAYOID}},
+		{"DELETE FROM leadflow.handoffs WHERE lead_id = ANY ($1)", 1, {INT8ARRAYOID}},
+		{"DELETE FROM leadflow.sla_clocks WHERE lead_id = ANY ($1)", 1, {INT8ARRAYOID}}
 	};
 	EngineContext engine;
 	Datum		value = int8_array(leads, n);

@@ -136,7 +136,6 @@ extern void stage_children_truncate(void);
 
 
 /* Arguments of a batch's statements; NULL strings are NULLs. */
-#define ENGINE_ARRAY_TIMESTAMPTZ 1185
 extern Datum text_array(const char *const *values, int n);
 extern Datum time_array(const TimestampTz *values, int n);
 
