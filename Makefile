@@ -95,9 +95,11 @@ test-layout test-regress test-isolation test-tap:
 	test/run $(@:test-%=%)
 demo:
 	test/demo
-# The whole of the long replay of real data, of which make test plays the beginning.
+
+# Ten thousand random histories, where make test plays five hundred.
 test-long:
-	LEADFLOW_BPIC_EVENTS=all PROVE_TESTS=test/t/050_bpic.pl test/run
+	LEADFLOW_HISTORIES=10000 LEADFLOW_SEED=0.42 TESTS=score_property test/run regress
+
 # What leadflow costs (doc/benchmark.md); ROWS=… for a quick look.
 bench:
 	test/bench/run
