@@ -572,30 +572,24 @@ flush_unknown(Flush *flush, const Delta *delta)
 		add_unknown(&flush->unknown, delta->lead_id);
 }
 
-/* The row as it is to be written; between nothing and nothing. */
+/* The row as it is to be written. */
 static void
 flush_complete(Flush *flush, StateRow *row, const Delta *delta)
 {
-	bool		recompute = row->outdated || (delta->flags & DELTA_RECOMPUTE);
-	bool		refit = row->outdated || (delta->flags & DELTA_FIT);
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext inside;
+	EngineContext engine;
 
-	if (recompute || refit)
+	if (!state_needs_tables(row, delta, DELTA_RECOMPUTE | DELTA_FIT))
 	{
-		MemoryContext caller = CurrentMemoryContext;
-		MemoryContext inside;
-		EngineContext engine;
-
-		engine_enter(&engine);
-		inside = MemoryContextSwitchTo(caller);
-		if (recompute)
-			state_recompute(flush->model, row, flush->snapshot);
-		if (refit)
-			state_refit(flush->model, row, flush->snapshot);
-		MemoryContextSwitchTo(inside);
-		engine_leave(&engine);
-	}
-	if (!recompute)
 		state_apply(flush->model, row, delta);
+		return;
+	}
+	engine_enter(&engine);
+	inside = MemoryContextSwitchTo(caller);
+	state_combine(flush->model, row, delta, flush->snapshot);
+	MemoryContextSwitchTo(inside);
+	engine_leave(&engine);
 }
 
 /* The row's score now; activities that lie ahead of now do not count yet. */

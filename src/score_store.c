@@ -679,15 +679,15 @@ score_cycle_begin(const int64 *leads, const TimestampTz *since, int n)
 }
 
 /*
- * A row as the transaction will leave it: what is not flushed yet is added.
- * Between engine_enter() and engine_leave().
+ * A row with what a transaction did to the lead (NULL = nothing): added where
+ * that can be, else computed from what the snapshot sees.  Between
+ * engine_enter() and engine_leave() if anything must be computed.
  */
 void
-state_complete(const Model *model, StateRow *row, Snapshot snapshot)
+state_combine(const Model *model, StateRow *row, const Delta *delta, Snapshot snapshot)
 {
-	Delta	   *delta = event_pending() ? event_peek(model, row->lead_id) : NULL;
-	bool		recompute = row->outdated || (delta && (delta->flags & DELTA_RECOMPUTE));
-	bool		refit = row->outdated || (delta && (delta->flags & DELTA_FIT));
+	bool		recompute = state_needs_tables(row, delta, DELTA_RECOMPUTE);
+	bool		refit = state_needs_tables(row, delta, DELTA_FIT);
 
 	if (recompute)
 		state_recompute(model, row, snapshot);
@@ -695,6 +695,16 @@ state_complete(const Model *model, StateRow *row, Snapshot snapshot)
 		state_apply(model, row, delta);
 	if (refit)
 		state_refit(model, row, snapshot);
+}
+
+/*
+ * A row as the transaction will leave it: what is not flushed yet is added.
+ * Between engine_enter() and engine_leave().
+ */
+void
+state_complete(const Model *model, StateRow *row, Snapshot snapshot)
+{
+	state_combine(model, row, event_pending() ? event_peek(model, row->lead_id) : NULL, snapshot);
 }
 
 /*

@@ -109,11 +109,19 @@ extern void state_read(const Model *model, const Datum *values, const bool *null
 extern void state_apply(const Model *model, StateRow *row, const Delta *delta);
 extern void state_recompute(const Model *model, StateRow *row, Snapshot snapshot);
 extern void state_refit(const Model *model, StateRow *row, Snapshot snapshot);
+extern void state_combine(const Model *model, StateRow *row, const Delta *delta, Snapshot snapshot);
 extern void state_complete(const Model *model, StateRow *row, Snapshot snapshot);
 extern void state_rewind(const Model *model, StateRow *row, TimestampTz at, Snapshot snapshot);
 extern bool state_at(const Model *model, int64 lead_id, TimestampTz at, Snapshot snapshot,
 					 StateRow *row);
 extern void state_evaluate(const Model *model, const StateRow *row, TimestampTz at, ScoreRow *score);
+
+/* Must a row be computed from activities or attributes, by what a transaction did (DELTA_… flags)? */
+static inline bool
+state_needs_tables(const StateRow *row, const Delta *delta, int flags)
+{
+	return row->outdated || (delta && (delta->flags & flags));
+}
 
 /* Activities of a lead up to an instant, each given to the callback in a short-lived context. */
 typedef void (*activity_callback) (const ActivityRow *row, void *arg);
