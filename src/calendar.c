@@ -767,21 +767,3 @@ calendar_is_open(const Calendar *cal, TimestampTz at)
 	period = period_at(hours, time);
 	return period != NULL && time < period->closes;
 }
-
-/*
- * The first open instant at or after the given one; infinity if there is
- * none any more.
- */
-TimestampTz
-calendar_next_open(const Calendar *cal, TimestampTz at)
-{
-	TimestampTz result;
-
-	check_finite(at);
-
-	if (cal->always)
-		return at;
-	if (!reach(cal, at, 1, &result))
-		return DT_NOEND;
-	return result - 1;
-}

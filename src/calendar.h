@@ -97,6 +97,5 @@ extern int64 calendar_elapsed(const Calendar *cal, TimestampTz from,
 extern TimestampTz calendar_add(const Calendar *cal, TimestampTz from,
 								int64 usecs);
 extern bool calendar_is_open(const Calendar *cal, TimestampTz at);
-extern TimestampTz calendar_next_open(const Calendar *cal, TimestampTz at);
 
 #endif							/* LEADFLOW_CALENDAR_H */

@@ -20,7 +20,7 @@
 #include "evaluation.h"
 
 /* {"content": …, "campaign": code, "properties": …} */
-Jsonb *
+static Jsonb *
 activity_document(const ActivityRow *row)
 {
 	JsonbParseState *state = NULL;

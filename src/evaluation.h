@@ -32,7 +32,6 @@ typedef struct ActivityMatch
 } ActivityMatch;
 
 extern void activity_match(const Model *model, const ActivityRow *row, ActivityMatch *match);
-extern Jsonb *activity_document(const ActivityRow *row);
 
 /* Everything that a lead's activities up to an instant come to. */
 typedef struct Tally
