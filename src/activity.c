@@ -154,8 +154,12 @@ batch_next(Batch *batch, Tuplestorestate *rows, TupleTableSlot *slot, Written *r
 	CHECK_FOR_INTERRUPTS();
 	if (!tuplestore_gettupleslot(rows, true, false, slot))
 		return false;
+	slot_getallattrs(slot);
 	for (int c = 0; c < ACT_COLUMNS; c++)
-		row->value[c] = slot_getattr(slot, batch->attnum[c], &row->null[c]);
+	{
+		row->value[c] = slot->tts_values[batch->attnum[c] - 1];
+		row->null[c] = slot->tts_isnull[batch->attnum[c] - 1];
+	}
 	return true;
 }
 
@@ -262,9 +266,12 @@ add_activity(Batch *batch, const Written *written)
 	{
 		const PointRule *rule = match.rules[i];
 
-		/* which activities a limit lets count depends on all the others */
 		if (rule->max_count > 0)
-			delta->flags |= DELTA_RECOMPUTE;
+		{
+			LimitEntry	entry = activity_limit_entry(model, rule, &row, &match);
+
+			event_limited(model, delta, &entry);
+		}
 		else
 			points_add(model, delta->sums, &delta->last_at, rule->group, rule->points,
 					   row.occurred_at);
@@ -521,7 +528,7 @@ typedef struct Flush
 {
 	const Model *model;
 	StateTable	table;
-	Relation	leads;
+	Relation	leads;			/* opened when a lead must be locked */
 	TupleTableSlot *lead_slot;
 	Snapshot	snapshot;
 	TimestampTz now;
@@ -583,7 +590,8 @@ flush_complete(Flush *flush, StateRow *row, const Delta *delta)
 	if (!state_needs_tables(row, delta, DELTA_RECOMPUTE | DELTA_FIT))
 	{
 		state_apply(flush->model, row, delta);
-		return;
+		if (!row->outdated)
+			return;
 	}
 	engine_enter(&engine);
 	inside = MemoryContextSwitchTo(caller);
@@ -651,6 +659,21 @@ add_promotion(Flush *flush, const Delta *delta, const StateRow *row, const Score
 	promotion->to_sql = goes_on(flush->model, score, hand_raise);
 }
 
+/* Locks a lead's row in leads; false = it is not there. */
+static bool
+flush_lock(Flush *flush, int64 lead_id)
+{
+	if (flush->leads == NULL)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(flush->table.context);
+
+		flush->leads = table_open(engine_relation("leads"), RowShareLock);
+		flush->lead_slot = table_slot_create(flush->leads, NULL);
+		MemoryContextSwitchTo(caller);
+	}
+	return row_lock(flush->leads, lead_id, flush->lead_slot);
+}
+
 static void
 flush_lead(Flush *flush, const Delta *delta)
 {
@@ -698,18 +721,18 @@ flush_lead(Flush *flush, const Delta *delta)
 		if (promote || demote)
 		{
 			HeapTuple	lead;
-			TupleDesc	desc = RelationGetDescr(flush->leads);
+			TupleDesc	desc;
 			bool		should_free;
 			bool		isnull;
 
 			/* locks are taken lead before state: look again when it is held */
 			if (lead_row == UNLOCKED)
 			{
-				lead_row = row_lock(flush->leads, delta->lead_id, flush->lead_slot) ?
-					LOCKED : MISSING;
+				lead_row = flush_lock(flush, delta->lead_id) ? LOCKED : MISSING;
 				flush_snapshot(flush);
 				continue;
 			}
+			desc = RelationGetDescr(flush->leads);
 			lead = ExecFetchSlotHeapTuple(flush->lead_slot, false, &should_free);
 			if (promote)
 				promote = gate_lead_blocked(model, &now_row, &score, lead, desc, hand_raise,
@@ -768,8 +791,6 @@ activity_flush(void)
 	initStringInfo(&flush.unknown);
 
 	state_open(&flush.table, RowExclusiveLock);
-	flush.leads = table_open(engine_relation("leads"), RowShareLock);
-	flush.lead_slot = table_slot_create(flush.leads, NULL);
 	flush_snapshot(&flush);
 	for (int i = 0; i < n; i++)
 	{
@@ -781,8 +802,11 @@ activity_flush(void)
 	}
 	PopActiveSnapshot();
 	UnregisterSnapshot(flush.snapshot);
-	ExecDropSingleTupleTableSlot(flush.lead_slot);
-	table_close(flush.leads, NoLock);
+	if (flush.leads)
+	{
+		ExecDropSingleTupleTableSlot(flush.lead_slot);
+		table_close(flush.leads, NoLock);
+	}
 	state_close(&flush.table);
 	CommandCounterIncrement();
 

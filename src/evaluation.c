@@ -4,17 +4,13 @@
  *
  * A tally is the exact meaning of PRODUCT's definition for one lead: limits
  * first, then decay, then sums by group.  Rules without a limit are added up as their
- * activities pass; those with one are collected, sorted by rule, bucket, value
- * and time, and the most recent max_count of each are added at the end.
+ * activities pass; what those with one match is collected, and what counts of it
+ * (limit.c) is added at the end.
  * Memory: one entry an activity that a limited rule matched.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "fmgr.h"
-#include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
 #include "evaluation.h"
@@ -127,41 +123,29 @@ tally_init(const Model *model, Tally *tally)
 	tally->sums = palloc0(sizeof(double) * Max(model->ngroups, 1));
 }
 
-/* Keeps a match of a limited rule for tally_limits(). */
+/* What an activity that matched a rule with a limit is to that limit. */
+LimitEntry
+activity_limit_entry(const Model *model, const PointRule *rule, const ActivityRow *row,
+					 ActivityMatch *match)
+{
+	return limit_entry(model, rule, row->occurred_at,
+					   rule->once_per ? condition_value(rule->once_per, match_document(row, match)) : NULL);
+}
+
+/* Keeps a match of a limited rule until all activities are seen. */
 void
 tally_limited(const Model *model, Tally *tally, const PointRule *rule,
 			  const ActivityRow *row, ActivityMatch *match)
 {
-	TallyEntry *entry;
-
 	if (tally->nentries == tally->maxentries)
 	{
 		tally->maxentries = Max(64, tally->maxentries * 2);
 		if (tally->entries == NULL)
-			tally->entries = MemoryContextAlloc(tally->context, sizeof(TallyEntry) * tally->maxentries);
+			tally->entries = MemoryContextAlloc(tally->context, sizeof(LimitEntry) * tally->maxentries);
 		else
-			tally->entries = repalloc_huge(tally->entries, sizeof(TallyEntry) * tally->maxentries);
+			tally->entries = repalloc_huge(tally->entries, sizeof(LimitEntry) * tally->maxentries);
 	}
-	entry = &tally->entries[tally->nentries++];
-	entry->rule = rule;
-	entry->at = row->occurred_at;
-	entry->id = row->id;
-	entry->once = rule->once_per ? condition_value(rule->once_per, match_document(row, match)) : NULL;
-	if (entry->once)
-	{
-		Jsonb	   *kept = MemoryContextAlloc(tally->context, VARSIZE(entry->once));
-
-		entry->once = memcpy(kept, entry->once, VARSIZE(entry->once));
-	}
-	/* date_trunc fails at the very beginning of time; all of that is one bucket */
-	entry->bucket = rule->per ? DT_NOBEGIN : 0;
-	if (rule->per && row->occurred_at > MIN_TIMESTAMP + 400 * USECS_PER_DAY)
-		entry->bucket = DatumGetTimestampTz(
-											DirectFunctionCall3(timestamptz_trunc_zone,
-																CStringGetTextDatum(rule->per),
-																TimestampTzGetDatum(row->occurred_at),
-																CStringGetTextDatum(model->time_zone)));
-	entry->counts = false;
+	tally->entries[tally->nentries++] = activity_limit_entry(model, rule, row, match);
 }
 
 void
@@ -208,67 +192,19 @@ tally_add(const Model *model, Tally *tally, const ActivityRow *row)
 		points_advance(model, tally->sums, &tally->last_at, row->occurred_at);
 }
 
-/* Values as jsonb compares them (1 = 1.0). */
-static int
-compare_once(const TallyEntry *x, const TallyEntry *y)
-{
-	if (x->once == NULL || y->once == NULL)
-		return (x->once != NULL) - (y->once != NULL);
-	return compareJsonbContainers(&x->once->root, &y->once->root);
-}
-
-/* By rule, bucket and value; within them the most recent first. */
-static int
-compare_entries(const void *a, const void *b)
-{
-	const TallyEntry *x = a;
-	const TallyEntry *y = b;
-	int			c;
-
-	if (x->rule != y->rule)
-		return x->rule < y->rule ? -1 : 1;
-	if (x->bucket != y->bucket)
-		return x->bucket < y->bucket ? -1 : 1;
-	if ((c = compare_once(x, y)) != 0)
-		return c;
-	if (x->at != y->at)
-		return x->at > y->at ? -1 : 1;
-	return -memcmp(&x->id, &y->id, sizeof(pg_uuid_t));
-}
-
-/* Decides which of the collected matches count. */
-void
-tally_limits(Tally *tally)
-{
-	int			rank = 0;
-
-	qsort(tally->entries, tally->nentries, sizeof(TallyEntry), compare_entries);
-	for (int i = 0; i < tally->nentries; i++)
-	{
-		TallyEntry *entry = &tally->entries[i];
-		TallyEntry *before = entry - 1;
-
-		CHECK_FOR_INTERRUPTS();
-		if (i == 0 || entry->rule != before->rule || entry->bucket != before->bucket ||
-			compare_once(entry, before) != 0)
-			rank = 0;
-		entry->counts = rank++ < entry->rule->max_count;
-	}
-}
-
+/* Limits: of the entries those that count are left. */
 void
 tally_finish(const Model *model, Tally *tally)
 {
 	if (tally->nentries == 0)
 		return;
-	tally_limits(tally);
+	tally->nentries = limit_entries_keep(model, tally->entries, tally->nentries);
 	for (int i = 0; i < tally->nentries; i++)
 	{
-		TallyEntry *entry = &tally->entries[i];
+		const LimitEntry *entry = &tally->entries[i];
+		const PointRule *rule = &model->rules[entry->rule];
 
-		if (entry->counts)
-			points_add(model, tally->sums, &tally->last_at, entry->rule->group,
-					   entry->rule->points, entry->at);
+		points_add(model, tally->sums, &tally->last_at, rule->group, rule->points, entry->at);
 	}
 }
 

@@ -6,7 +6,7 @@
 #ifndef LEADFLOW_EVALUATION_H
 #define LEADFLOW_EVALUATION_H
 
-#include "points.h"
+#include "limit.h"
 
 /* An activity as the rules see it. */
 typedef struct ActivityRow
@@ -32,6 +32,8 @@ typedef struct ActivityMatch
 } ActivityMatch;
 
 extern void activity_match(const Model *model, const ActivityRow *row, ActivityMatch *match);
+extern LimitEntry activity_limit_entry(const Model *model, const PointRule *rule,
+									   const ActivityRow *row, ActivityMatch *match);
 
 /* Everything that a lead's activities up to an instant come to. */
 typedef struct Tally
@@ -45,28 +47,16 @@ typedef struct Tally
 	int64		disqualified_by;
 	double	   *sums;			/* by group, scaled to last_at */
 
-	/* rows of limited rules wait here until all activities are seen */
+	/* matches of limited rules; once finished, those that count */
 	MemoryContext context;
-	struct TallyEntry *entries;
+	LimitEntry *entries;
 	int			nentries;
 	int			maxentries;
 } Tally;
 
-/* One activity that a limited rule matched. */
-typedef struct TallyEntry
-{
-	const PointRule *rule;
-	int64		bucket;			/* start of the calendar bucket, 0 = for ever */
-	Jsonb	   *once;			/* value of once_per, NULL = none */
-	TimestampTz at;
-	pg_uuid_t	id;
-	bool		counts;
-} TallyEntry;
-
 extern void tally_init(const Model *model, Tally *tally);
 extern void tally_add(const Model *model, Tally *tally, const ActivityRow *row);
 extern void tally_finish(const Model *model, Tally *tally);
-extern void tally_limits(Tally *tally);
 extern void tally_limited(const Model *model, Tally *tally, const PointRule *rule,
 						  const ActivityRow *row, ActivityMatch *match);
 

@@ -17,18 +17,37 @@
  * before; the callback fires those itself, and looks again, since they may have
  * written activities.
  *
- * Limits: about 200 bytes a lead that was written to, until the end of the
- * transaction.
+ * Limits: about 250 bytes a lead that was written to, until the end of the
+ * transaction, and 32 for each activity that rules with a limit count.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "common/hashfn.h"
 #include "commands/trigger.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "event_store.h"
+
+typedef struct DeltaEntry
+{
+	int64		lead_id;
+	Delta	   *delta;
+	char		status;
+} DeltaEntry;
+
+#define SH_PREFIX deltas
+#define SH_ELEMENT_TYPE DeltaEntry
+#define SH_KEY_TYPE int64
+#define SH_KEY lead_id
+#define SH_HASH_KEY(table, key) murmurhash32((uint32) (key) ^ (uint32) ((uint64) (key) >> 32))
+#define SH_EQUAL(table, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
 
 typedef struct Level
 {
@@ -36,7 +55,7 @@ typedef struct Level
 	int			flushed;		/* nesting level of the flush that used it up, 0 = none */
 	uint64		generation;		/* of the model that sums go by */
 	MemoryContext context;
-	HTAB	   *deltas;
+	deltas_hash *deltas;
 	struct Level *parent;
 } Level;
 
@@ -49,25 +68,28 @@ delta_size(const Model *model)
 	return offsetof(Delta, sums) + sizeof(double) * Max(model->ngroups, 1);
 }
 
-static void
-delta_init(const Model *model, Delta *delta)
+static Delta *
+delta_make(const Model *model, int64 lead_id)
 {
-	delta->flags = 0;
+	Delta	   *delta = palloc0(delta_size(model));
+
+	delta->lead_id = lead_id;
 	delta->last_at = DT_NOBEGIN;
 	delta->last_engaged_at = DT_NOBEGIN;
 	delta->last_touch_at = DT_NOBEGIN;
 	delta->hand_raised_at = DT_NOBEGIN;
 	delta->disqualified_at = DT_NOEND;
-	delta->disqualified_by = 0;
 	delta->trigger_at = DT_NOBEGIN;
-	memset(delta->sums, 0, sizeof(double) * Max(model->ngroups, 1));
+	return delta;
 }
 
+/* What is added to a delta is kept in the current context. */
 static void
 delta_merge(const Model *model, Delta *into, const Delta *from)
 {
 	into->flags |= from->flags;
 	points_merge(model, into->sums, &into->last_at, from->sums, from->last_at);
+	window_join(model, &into->window, &from->window);
 	into->last_engaged_at = Max(into->last_engaged_at, from->last_engaged_at);
 	into->last_touch_at = Max(into->last_touch_at, from->last_touch_at);
 	if (happened_later(from->hand_raised_at, &from->hand_raised_by,
@@ -93,47 +115,58 @@ static Level *
 level_make(const Model *model, int nest)
 {
 	MemoryContext context = AllocSetContextCreate(TopTransactionContext, "leadflow deltas",
-												  ALLOCSET_DEFAULT_SIZES);
+												  ALLOCSET_START_SMALL_SIZES);
 	Level	   *level = MemoryContextAllocZero(context, sizeof(Level));
-	HASHCTL		control = {.keysize = sizeof(int64), .entrysize = delta_size(model), .hcxt = context};
 
 	level->nest = nest;
 	level->generation = model->generation;
 	level->context = context;
-	level->deltas = hash_create("leadflow deltas", 16, &control,
-								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	level->deltas = deltas_create(context, 4, NULL);
 	level->parent = top;
 	top = level;
 	return level;
 }
 
-/*
- * Sums of a level that another model was used for are void.  The entries are
- * sized for the old model's groups, so the table is made anew.
- */
+/* The delta of a lead in a level, made if it is not there. */
+static Delta *
+level_delta(const Model *model, Level *level, int64 lead_id)
+{
+	bool		found;
+	DeltaEntry *entry = deltas_insert(level->deltas, lead_id, &found);
+
+	if (!found)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(level->context);
+
+		entry->delta = delta_make(model, lead_id);
+		MemoryContextSwitchTo(caller);
+	}
+	return entry->delta;
+}
+
+/* Sums of a level that another model was used for are void, and sized for its groups. */
 static void
 level_convert(const Model *model, Level *level)
 {
-	HASHCTL		control = {.keysize = sizeof(int64), .entrysize = delta_size(model), .hcxt = level->context};
-	HTAB	   *deltas;
-	HASH_SEQ_STATUS scan;
-	Delta	   *old;
+	MemoryContext caller;
+	deltas_iterator scan;
+	DeltaEntry *entry;
 
 	if (level->generation == model->generation)
 		return;
-	deltas = hash_create("leadflow deltas", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	hash_seq_init(&scan, level->deltas);
-	while ((old = hash_seq_search(&scan)) != NULL)
+	caller = MemoryContextSwitchTo(level->context);
+	deltas_start_iterate(level->deltas, &scan);
+	while ((entry = deltas_iterate(level->deltas, &scan)) != NULL)
 	{
-		Delta	   *delta = hash_search(deltas, &old->lead_id, HASH_ENTER, NULL);
+		Delta	   *old = entry->delta;
 
-		delta_init(model, delta);
-		delta->flags = old->flags | DELTA_RECOMPUTE;
-		delta->trigger_at = old->trigger_at;
-		delta->trigger = old->trigger;
+		entry->delta = delta_make(model, old->lead_id);
+		entry->delta->flags = old->flags | DELTA_RECOMPUTE;
+		entry->delta->trigger_at = old->trigger_at;
+		entry->delta->trigger = old->trigger;
+		pfree(old);
 	}
-	hash_destroy(level->deltas);
-	level->deltas = deltas;
+	MemoryContextSwitchTo(caller);
 	level->generation = model->generation;
 }
 
@@ -142,21 +175,17 @@ static void
 level_merge(const Model *model)
 {
 	Level	   *level = top;
-	HASH_SEQ_STATUS scan;
-	Delta	   *delta;
+	MemoryContext caller;
+	deltas_iterator scan;
+	DeltaEntry *entry;
 
 	level_convert(model, level);
 	level_convert(model, level->parent);
-	hash_seq_init(&scan, level->deltas);
-	while ((delta = hash_seq_search(&scan)) != NULL)
-	{
-		bool		found;
-		Delta	   *into = hash_search(level->parent->deltas, &delta->lead_id, HASH_ENTER, &found);
-
-		if (!found)
-			delta_init(model, into);
-		delta_merge(model, into, delta);
-	}
+	caller = MemoryContextSwitchTo(level->parent->context);
+	deltas_start_iterate(level->deltas, &scan);
+	while ((entry = deltas_iterate(level->deltas, &scan)) != NULL)
+		delta_merge(model, level_delta(model, level->parent, entry->lead_id), entry->delta);
+	MemoryContextSwitchTo(caller);
 	top = level->parent;
 	MemoryContextDelete(level->context);
 }
@@ -165,18 +194,23 @@ Delta *
 event_delta(const Model *model, int64 lead_id)
 {
 	int			nest = GetCurrentTransactionNestLevel();
-	Delta	   *delta;
-	bool		found;
 
 	while (top && top->parent && top->nest == top->parent->nest && !top->parent->flushed)
 		level_merge(model);
 	if (top == NULL || top->nest != nest || top->flushed)
 		level_make(model, nest);
 	level_convert(model, top);
-	delta = hash_search(top->deltas, &lead_id, HASH_ENTER, &found);
-	if (!found)
-		delta_init(model, delta);
-	return delta;
+	return level_delta(model, top, lead_id);
+}
+
+void
+event_limited(const Model *model, Delta *delta, const LimitEntry *entry)
+{
+	MemoryContext caller = MemoryContextSwitchTo(top->context);
+	TimestampTz displaced;
+
+	(void) window_add(model, &delta->window, WINDOW_ALL_BUCKETS, entry, &displaced);
+	MemoryContextSwitchTo(caller);
 }
 
 bool
@@ -184,7 +218,7 @@ event_pending(void)
 {
 	for (Level *level = top; level; level = level->parent)
 	{
-		if (!level->flushed && hash_get_num_entries(level->deltas) > 0)
+		if (!level->flushed && level->deltas->members > 0)
 			return true;
 	}
 	return false;
@@ -197,21 +231,17 @@ event_peek(const Model *model, int64 lead_id)
 
 	for (Level *level = top; level; level = level->parent)
 	{
-		Delta	   *delta;
+		DeltaEntry *entry;
 
 		if (level->flushed)
 			continue;
 		level_convert(model, level);
-		delta = hash_search(level->deltas, &lead_id, HASH_FIND, NULL);
-		if (delta == NULL)
+		entry = deltas_lookup(level->deltas, lead_id);
+		if (entry == NULL)
 			continue;
 		if (result == NULL)
-		{
-			result = palloc(delta_size(model));
-			result->lead_id = lead_id;
-			delta_init(model, result);
-		}
-		delta_merge(model, result, delta);
+			result = delta_make(model, lead_id);
+		delta_merge(model, result, entry->delta);
 	}
 	return result;
 }
@@ -229,7 +259,7 @@ Delta **
 event_take(const Model *model, int *n)
 {
 	int			nest = GetCurrentTransactionNestLevel();
-	long		total = 0;
+	uint64		total = 0;
 	int			kept = 0;
 	Delta	  **deltas;
 
@@ -237,7 +267,7 @@ event_take(const Model *model, int *n)
 	for (Level *level = top; level; level = level->parent)
 	{
 		if (!level->flushed)
-			total += hash_get_num_entries(level->deltas);
+			total += level->deltas->members;
 	}
 	if (total == 0)
 		return NULL;
@@ -245,41 +275,42 @@ event_take(const Model *model, int *n)
 	deltas = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Delta *) * total);
 	for (Level *level = top; level; level = level->parent)
 	{
-		HASH_SEQ_STATUS scan;
-		Delta	   *delta;
+		deltas_iterator scan;
+		DeltaEntry *entry;
 
 		if (level->flushed)
 			continue;
 		level_convert(model, level);
-		hash_seq_init(&scan, level->deltas);
-		while ((delta = hash_seq_search(&scan)) != NULL)
-		{
-			Delta	   *copy = palloc(delta_size(model));
-
-			memcpy(copy, delta, delta_size(model));
-			deltas[(*n)++] = copy;
-		}
+		deltas_start_iterate(level->deltas, &scan);
+		while ((entry = deltas_iterate(level->deltas, &scan)) != NULL)
+			deltas[(*n)++] = entry->delta;
 		level->flushed = nest;
 	}
 
-	/* what the present subtransaction itself wrote cannot come back */
+	qsort(deltas, *n, sizeof(Delta *), compare_deltas);
+	for (int i = 0, end; i < *n; i = end)
+	{
+		Delta	   *delta = deltas[i];
+
+		end = i + 1;
+		if (end < *n && deltas[end]->lead_id == delta->lead_id)
+		{
+			delta = delta_make(model, delta->lead_id);
+			for (end = i; end < *n && deltas[end]->lead_id == delta->lead_id; end++)
+				delta_merge(model, delta, deltas[end]);
+		}
+		deltas[kept++] = delta;
+	}
+	*n = kept;
+
+	/* what the present subtransaction itself wrote cannot come back: it goes with the caller's memory */
 	while (top && top->nest == nest)
 	{
 		Level	   *used = top;
 
 		top = used->parent;
-		MemoryContextDelete(used->context);
+		MemoryContextSetParent(used->context, CurrentMemoryContext);
 	}
-
-	qsort(deltas, *n, sizeof(Delta *), compare_deltas);
-	for (int i = 0; i < *n; i++)
-	{
-		if (kept > 0 && deltas[kept - 1]->lead_id == deltas[i]->lead_id)
-			delta_merge(model, deltas[kept - 1], deltas[i]);
-		else
-			deltas[kept++] = deltas[i];
-	}
-	*n = kept;
 	return deltas;
 }
 

@@ -6,7 +6,7 @@
 #ifndef LEADFLOW_EVENT_STORE_H
 #define LEADFLOW_EVENT_STORE_H
 
-#include "points.h"
+#include "limit.h"
 
 /* Delta.flags */
 #define DELTA_RECOMPUTE	0x01	/* compute the sums from the activities */
@@ -19,7 +19,7 @@
 /* What one (sub)transaction did to one lead. */
 typedef struct Delta
 {
-	int64		lead_id;		/* hash key */
+	int64		lead_id;
 	int			flags;
 	TimestampTz last_at;		/* DT_NOBEGIN = nothing counted */
 	TimestampTz last_engaged_at;
@@ -30,6 +30,7 @@ typedef struct Delta
 	int64		disqualified_by;
 	TimestampTz trigger_at;		/* last activity that earned something */
 	pg_uuid_t	trigger;
+	Window		window;			/* what rules with a limit matched; not in the sums */
 	double		sums[FLEXIBLE_ARRAY_MEMBER];	/* by group, scaled to last_at */
 } Delta;
 
@@ -43,6 +44,9 @@ extern void event_forget(void);
 
 /* Is there anything that is not flushed? */
 extern bool event_pending(void);
+
+/* An activity that a rule with a limit matched. */
+extern void event_limited(const Model *model, Delta *delta, const LimitEntry *entry);
 
 /* All of a lead's deltas together, in the current context; NULL = none. */
 extern Delta *event_peek(const Model *model, int64 lead_id);

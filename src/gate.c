@@ -92,6 +92,7 @@ has_open_deal(int64 lead_id)
 typedef struct EarnedArgs
 {
 	const Model *model;
+	Tally		tally;
 	double		points;
 } EarnedArgs;
 
@@ -104,18 +105,30 @@ add_earned(const ActivityRow *row, void *arg)
 	match.rules = palloc(sizeof(PointRule *) * Max(args->model->nrules, 1));
 	activity_match(args->model, row, &match);
 	for (int i = 0; i < match.nrules; i++)
-		args->points += match.rules[i]->points;
+	{
+		if (match.rules[i]->max_count > 0)
+			tally_limited(args->model, &args->tally, match.rules[i], row, &match);
+		else
+			args->points += match.rules[i]->points;
+	}
 }
 
-/* Points (undecayed) that a lead earned after an instant. */
+/*
+ * Points (undecayed) that a lead earned after an instant.  The most recent count, so what came
+ * before can hold nothing back.
+ */
 static double
 points_since(const Model *model, int64 lead_id, TimestampTz since)
 {
 	EngineContext engine;
-	EarnedArgs	args = {model, 0};
+	EarnedArgs	args = {.model = model};
 
 	engine_enter(&engine);
+	tally_init(model, &args.tally);
 	activities_scan(lead_id, since + 1, DT_NOEND, GetActiveSnapshot(), add_earned, &args);
+	args.tally.nentries = limit_entries_keep(model, args.tally.entries, args.tally.nentries);
+	for (int i = 0; i < args.tally.nentries; i++)
+		args.points += model->rules[args.tally.entries[i].rule].points;
 	engine_leave(&engine);
 	return args.points;
 }
@@ -124,7 +137,7 @@ points_since(const Model *model, int64 lead_id, TimestampTz since)
 static DateADT
 today(const Model *model, TimestampTz at)
 {
-	Datum		local = DirectFunctionCall2(timestamptz_zone, CStringGetTextDatum(model->time_zone),
+	Datum		local = DirectFunctionCall2(timestamptz_zone, PointerGetDatum(model->time_zone),
 											TimestampTzGetDatum(at));
 
 	return DatumGetDateADT(DirectFunctionCall1(timestamp_date, local));

@@ -12,6 +12,7 @@
 #include "config_cache.h"
 #include "event_store.h"
 #include "guc.h"
+#include "spi.h"
 
 PG_MODULE_MAGIC;
 
@@ -21,6 +22,7 @@ void
 _PG_init(void)
 {
 	guc_init();
+	spi_init();
 	config_cache_init();
 	calendar_store_init();
 	event_store_init(activity_flush);

@@ -315,6 +315,7 @@ leadflow_lead_score(PG_FUNCTION_ARGS)
 		state_null[arguments[a]] = PG_ARGISNULL(a);
 	}
 	state_read(model, state, state_null, &row);
+	row.limits_missing = true;
 	if (row.outdated || event_pending() || at < row.last_at || (row.watch & WATCH_GATE))
 	{
 		/* from here on tables are read, and as their owner */
@@ -513,12 +514,9 @@ leadflow_explain_score(PG_FUNCTION_ARGS)
 	if (document == NULL)
 		return (Datum) 0;
 
-	tally_limits(&args.tally);
+	args.tally.nentries = limit_entries_keep(model, args.tally.entries, args.tally.nentries);
 	for (int i = 0; i < args.tally.nentries; i++)
-	{
-		if (args.tally.entries[i].counts)
-			count_rule(&args, args.tally.entries[i].rule, args.tally.entries[i].at);
-	}
+		count_rule(&args, &model->rules[args.tally.entries[i].rule], args.tally.entries[i].at);
 
 	fit_evaluate(model, document, &fit);
 	if (model->fit)

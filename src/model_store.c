@@ -63,6 +63,15 @@ spi_double(uint64 row, int column)
 	return isnull ? 0 : DatumGetFloat8(value);
 }
 
+/* NULL for NULL */
+static text *
+spi_copy_text(uint64 row, int column)
+{
+	char	   *string = spi_text(row, column);
+
+	return string ? cstring_to_text(string) : NULL;
+}
+
 static Condition *
 spi_condition(uint64 row, int column)
 {
@@ -112,7 +121,7 @@ load_header(Model *model)
 	value = spi_value(0, 10, &isnull);
 	model->cool_down = interval_microseconds(value, isnull);
 	model->requalify_points = spi_double(0, 11);
-	model->time_zone = spi_text(0, 12);
+	model->time_zone = spi_copy_text(0, 12);
 }
 
 static void
@@ -206,7 +215,7 @@ load_rules(Model *model)
 		rule->condition = spi_condition(r, 5);
 		rule->points = spi_double(r, 6);
 		rule->max_count = isnull ? 0 : DatumGetInt32(max_count);
-		rule->per = spi_text(r, 8);
+		rule->per = spi_copy_text(r, 8);
 		rule->once_per = spi_condition(r, 9);
 		rule->hand_raise = DatumGetBool(spi_value(r, 10, &isnull));
 		model->nrules++;

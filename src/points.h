@@ -30,7 +30,7 @@ typedef struct PointRule
 	Condition  *condition;		/* NULL = always */
 	double		points;
 	int			max_count;		/* 0 = no limit */
-	char	   *per;			/* unit of date_trunc, NULL = for ever */
+	text	   *per;			/* unit of date_trunc, NULL = for ever */
 	Condition  *once_per;
 	bool		hand_raise;
 } PointRule;
@@ -92,7 +92,7 @@ typedef struct Model
 	double		cutoffs[3];
 	int64		cool_down;		/* microseconds */
 	double		requalify_points;
-	char	   *time_zone;		/* of limits' buckets */
+	text	   *time_zone;		/* of limits' buckets */
 
 	PointGroup *fit;			/* NULL = none */
 	int			ngroups;		/* engagement groups, by id */

@@ -107,6 +107,10 @@ state_read(const Model *model, const Datum *values, const bool *nulls, StateRow 
 	row->fit_known = OPTIONAL(STATE_FIT_KNOWN, DatumGetFloat8, get_float8_nan());
 	row->lead_disqualifier = OPTIONAL(STATE_LEAD_DISQUALIFIER, DatumGetInt64, 0);
 	row->cycle_since = OPTIONAL(STATE_CYCLE_SINCE, DatumGetTimestampTz, DT_NOBEGIN);
+	row->has_limits = !nulls[STATE_LIMITS];
+	row->limits = values[STATE_LIMITS];
+	row->window = NULL;
+	row->limits_missing = false;
 	read_sums(model, row, values[STATE_SUMS]);
 #undef OPTIONAL
 }
@@ -123,10 +127,11 @@ sums_array(const Model *model, const double *sums)
 										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
+/* Limits that were not looked at stay as they are. */
 static void
 state_write(const Model *model, const StateRow *row, Datum *values, bool *nulls)
 {
-	memset(nulls, false, sizeof(bool) * STATE_COLUMNS);
+	memset(nulls, false, sizeof(bool) * STATE_LIMITS);
 #define OPTIONAL(column, put, value, is_null) \
 	(nulls[column] = (is_null), values[column] = nulls[column] ? (Datum) 0 : put(value))
 	values[STATE_LEAD_ID] = Int64GetDatum(row->lead_id);
@@ -154,6 +159,8 @@ state_write(const Model *model, const StateRow *row, Datum *values, bool *nulls)
 			 row->lead_disqualifier == 0);
 	OPTIONAL(STATE_CYCLE_SINCE, TimestampTzGetDatum, row->cycle_since,
 			 TIMESTAMP_IS_NOBEGIN(row->cycle_since));
+	if (row->window)
+		OPTIONAL(STATE_LIMITS, PointerGetDatum, window_pack(model, row->window), row->window->n == 0);
 #undef OPTIONAL
 }
 
@@ -215,11 +222,30 @@ state_update(StateTable *table, const Model *model, StateRow *row)
 	return result;
 }
 
-/* Adds what a transaction did. */
+/*
+ * Adds what a transaction did.  Where what counts under a limit is not kept, the
+ * row is outdated afterwards.
+ */
+static void
+apply_limits(const Model *model, StateRow *row, const Delta *delta)
+{
+	if (row->window == NULL)
+	{
+		row->window = palloc0(sizeof(Window));
+		if (row->has_limits)
+			window_unpack(model, row->window, DatumGetByteaPP(row->limits));
+	}
+	if (row->limits_missing ||
+		window_merge(model, row->window, &delta->window, row->sums, &row->last_at) == LIMIT_UNKNOWN)
+		row->outdated = true;
+}
+
 void
 state_apply(const Model *model, StateRow *row, const Delta *delta)
 {
 	points_merge(model, row->sums, &row->last_at, delta->sums, delta->last_at);
+	if (delta->window.n > 0)
+		apply_limits(model, row, delta);
 	row->last_engaged_at = Max(row->last_engaged_at, delta->last_engaged_at);
 	row->last_touch_at = Max(row->last_touch_at, delta->last_touch_at);
 	if (happened_later(delta->hand_raised_at, &delta->hand_raised_by,
@@ -340,6 +366,8 @@ state_recompute(const Model *model, StateRow *row, Snapshot snapshot)
 	row->hand_raised_by = tally.hand_raised_by;
 	row->disqualified_at = tally.disqualified_at;
 	row->disqualified_by = tally.disqualified_by;
+	row->window = palloc(sizeof(Window));
+	window_make(model, row->window, tally.entries, tally.nentries);
 	row->outdated = false;
 }
 
@@ -689,10 +717,13 @@ state_combine(const Model *model, StateRow *row, const Delta *delta, Snapshot sn
 	bool		recompute = state_needs_tables(row, delta, DELTA_RECOMPUTE);
 	bool		refit = state_needs_tables(row, delta, DELTA_FIT);
 
+	if (!recompute && delta)
+	{
+		state_apply(model, row, delta);
+		recompute = row->outdated;
+	}
 	if (recompute)
 		state_recompute(model, row, snapshot);
-	else if (delta)
-		state_apply(model, row, delta);
 	if (refit)
 		state_refit(model, row, snapshot);
 }

@@ -44,6 +44,7 @@ enum
 	STATE_FIT_KNOWN,
 	STATE_LEAD_DISQUALIFIER,
 	STATE_CYCLE_SINCE,
+	STATE_LIMITS,
 	STATE_COLUMNS
 };
 
@@ -67,7 +68,11 @@ typedef struct StateRow
 	double		fit_known;		/* NaN = NULL */
 	int64		lead_disqualifier;
 	TimestampTz cycle_since;
-	bool		outdated;		/* sums are of another model: recompute */
+	Datum		limits;			/* as stored, if it is */
+	bool		has_limits;
+	bool		limits_missing;	/* the row was not read whole */
+	Window	   *window;			/* limits, once they are looked at; NULL = as stored */
+	bool		outdated;		/* of another model, or incomplete: recompute */
 	ItemPointerData tid;
 } StateRow;
 

@@ -23,6 +23,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -30,12 +31,46 @@
 #include "errors.h"
 #include "spi.h"
 
+/* Relations by name, until a relation or schema is made, renamed or dropped. */
+static struct
+{
+	char		name[NAMEDATALEN];
+	Oid			relid;
+}			relations[32];
+static int	nrelations = 0;
+
+static void
+forget_relations(Datum arg, int cacheid, uint32 hashvalue)
+{
+	nrelations = 0;
+}
+
 Oid
 engine_relation(const char *name)
 {
-	Oid			schema = get_namespace_oid(LEADFLOW_SCHEMA, true);
+	Oid			schema;
+	Oid			relid;
 
-	return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+	for (int i = 0; i < nrelations; i++)
+	{
+		if (strcmp(relations[i].name, name) == 0)
+			return relations[i].relid;
+	}
+	schema = get_namespace_oid(LEADFLOW_SCHEMA, true);
+	relid = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+	if (OidIsValid(relid) && nrelations < (int) lengthof(relations))
+	{
+		strlcpy(relations[nrelations].name, name, NAMEDATALEN);
+		relations[nrelations++].relid = relid;
+	}
+	return relid;
+}
+
+void
+spi_init(void)
+{
+	CacheRegisterSyscacheCallback(RELNAMENSP, forget_relations, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACENAME, forget_relations, (Datum) 0);
 }
 
 /* The owner of leadflow.leads, on whose behalf the engine works. */

@@ -28,6 +28,7 @@ typedef struct EngineStatement
 	SPIPlanPtr	plan;
 } EngineStatement;
 
+extern void spi_init(void);
 extern Oid	engine_relation(const char *name);	/* 0 where it is missing */
 extern Oid	engine_owner(void);
 extern void engine_enter(EngineContext *context);	/* becomes the owner, SPI_connect() */

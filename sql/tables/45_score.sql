@@ -170,8 +170,10 @@ CREATE TABLE IF NOT EXISTS leadflow.score_state (
 	persona_id bigint,
 	fit_known double precision,
 	lead_disqualifier bigint,
-	cycle_since timestamptz
+	cycle_since timestamptz,
+	limits bytea
 ) WITH (fillfactor = 70);
+ALTER TABLE leadflow.score_state ALTER COLUMN limits SET STORAGE EXTERNAL;
 COMMENT ON TABLE leadflow.score_state IS 'What the engine keeps about a lead''s score: one row a lead; read it through lead_scores.';
 COMMENT ON COLUMN leadflow.score_state.lead_id IS 'Lead.';
 COMMENT ON COLUMN leadflow.score_state.model_id IS 'Model that the row was computed with; NULL = no model was active.';
@@ -190,3 +192,4 @@ COMMENT ON COLUMN leadflow.score_state.persona_id IS 'Persona; NULL = no criteri
 COMMENT ON COLUMN leadflow.score_state.fit_known IS 'Share of the persona''s criteria whose fields are filled in, 0 to 1.';
 COMMENT ON COLUMN leadflow.score_state.lead_disqualifier IS 'Disqualifier (disqualifiers.id) that holds on the lead.';
 COMMENT ON COLUMN leadflow.score_state.cycle_since IS 'When the present cycle began: hand-raises before it have been dealt with.';
+COMMENT ON COLUMN leadflow.score_state.limits IS 'Which activities count under rules with a limit: rule, calendar bucket, hash of the once_per value, instants (src/limit.c); of each rule the newest buckets.';
