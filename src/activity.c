@@ -38,6 +38,7 @@
 #include "gate.h"
 #include "guc.h"
 #include "model_store.h"
+#include "rescore.h"
 #include "row_lock.h"
 #include "score_store.h"
 #include "spi.h"

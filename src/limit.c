@@ -320,7 +320,7 @@ void
 window_make(const Model *model, Window *window, const LimitEntry *entries, int n)
 {
 	window->n = 0;
-	window->room = Max(n, 8);
+	window->room = Max(n, 1);
 	window->entries = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(LimitEntry) * window->room);
 	for (int begin = 0, end; begin < n; begin = end)
 	{

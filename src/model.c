@@ -1,7 +1,6 @@
 /*-------------------------------------------------------------------------
  * model.c
- *	  Scores as SQL sees them: score(), lead_scores, explain_score(), and what
- *	  happens when the active model is edited.
+ *	  Scores as SQL sees them: score(), lead_scores, explain_score().
  *
  * The state row answers for any instant at or after the last activity that is
  * in it; earlier instants and other models are computed from the activities.
@@ -575,107 +574,4 @@ leadflow_activity_points(PG_FUNCTION_ARGS)
 	for (int i = 0; i < match.nrules; i++)
 		points += match.rules[i]->points;
 	PG_RETURN_FLOAT8(points);
-}
-
-/* rescore(model_id) → bigint, the number of leads */
-PG_FUNCTION_INFO_V1(leadflow_rescore);
-Datum
-leadflow_rescore(PG_FUNCTION_ARGS)
-{
-	const Model *model = model_active();
-
-	if (!PG_ARGISNULL(0) && PG_GETARG_INT64(0) != model->id)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("scoring model %lld is not active", (long long) PG_GETARG_INT64(0)),
-				 errhint("score() and explain_score() take any model and need no rescore.")));
-	LockRelationOid(engine_relation("score_state"), ShareRowExclusiveLock);
-	PG_RETURN_INT64(state_rescore(model_active()));
-}
-
-/*
- * _model_changed() → trigger, BEFORE and AFTER … FOR EACH STATEMENT on the parts of models.  Before, the
- * active model is compiled if it is not; after, it is compared with what it is now: if it
- * changed, every score is made anew, in this statement.
- */
-PG_FUNCTION_INFO_V1(leadflow_model_changed);
-Datum
-leadflow_model_changed(PG_FUNCTION_ARGS)
-{
-	static char before[33];
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be fired FOR EACH STATEMENT", "_model_changed")));
-	if (TRIGGER_FIRED_BEFORE(trigger->tg_event))
-	{
-		/* editors take turns, lest two of them undo each other's edit and neither sees a change */
-		LockRelationOid(engine_relation("scoring_models"), ShareUpdateExclusiveLock);
-		strlcpy(before, model_active()->signature, sizeof(before));
-		return PointerGetDatum(NULL);
-	}
-
-	CacheInvalidateRelcache(trigger->tg_relation);
-	CommandCounterIncrement();
-	if (strcmp(before, model_active()->signature) != 0)
-	{
-		LockRelationOid(engine_relation("score_state"), ShareRowExclusiveLock);
-		state_rescore(model_active());
-		if (strcmp(RelationGetRelationName(trigger->tg_relation), "activity_kinds") == 0)
-		{
-			/* another kind may be a sales touch now */
-			int			n;
-			int64	   *leads = score_watched(WATCH_TOUCH, &n);
-
-			if (n > 0)
-				clock_settle(leads, n);
-		}
-	}
-	return PointerGetDatum(NULL);
-}
-
-/* _account_changed() → trigger, AFTER UPDATE … FOR EACH STATEMENT on accounts: leads show it in their fit. */
-PG_FUNCTION_INFO_V1(leadflow_account_changed);
-Datum
-leadflow_account_changed(PG_FUNCTION_ARGS)
-{
-	static EngineStatement statement = {
-		"SELECT id FROM leadflow.leads WHERE account_id = $1 ORDER BY id", 1, {INT8OID}
-	};
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	MemoryContext caller = CurrentMemoryContext;
-	TupleTableSlot *slot;
-	int			attnum;
-
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) ||
-		!TRIGGER_FIRED_AFTER(trigger->tg_event) || !TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ||
-		trigger->tg_newtable == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be fired AFTER UPDATE of accounts, FOR EACH STATEMENT, with a new table",
-						"_account_changed")));
-	attnum = column_of(RelationGetDescr(trigger->tg_relation), "id", INT8OID);
-	slot = MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation), &TTSOpsMinimalTuple);
-	tuplestore_rescan(trigger->tg_newtable);
-	while (tuplestore_gettupleslot(trigger->tg_newtable, true, false, slot))
-	{
-		EngineContext engine;
-		bool		isnull;
-		Datum		account = slot_getattr(slot, attnum, &isnull);
-		int64	   *leads;
-		int			n;
-
-		engine_enter(&engine);
-		n = engine_query(&statement, &account, NULL);
-		leads = MemoryContextAllocHuge(caller, sizeof(int64) * Max(n, 1));
-		for (int i = 0; i < n; i++)
-			leads[i] = spi_int64(i, 1);
-		engine_leave(&engine);
-		score_leads_changed(leads, n);
-		pfree(leads);
-	}
-	ExecDropSingleTupleTableSlot(slot);
-	return PointerGetDatum(NULL);
 }

@@ -288,13 +288,13 @@ load_disqualifiers(Model *model)
 	}
 }
 
-/* A digest of all that the model says. */
+/* A digest of all that the model says; not of how far its life has come. */
 static void
 load_signature(Model *model)
 {
 	static EngineStatement statement = {
 		"SELECT md5(concat_ws(E'\\n',"
-		" (SELECT t::text FROM leadflow.scoring_models t WHERE id = $1),"
+		" (SELECT (to_jsonb(t) - '{status,activated_at,retired_at}'::text[])::text FROM leadflow.scoring_models t WHERE id = $1),"
 		" (SELECT string_agg(t::text, E'\\n' ORDER BY id) FROM leadflow.scoring_groups t WHERE model_id = $1),"
 		" (SELECT string_agg(t::text, E'\\n' ORDER BY id) FROM leadflow.scoring_rules t WHERE model_id = $1),"
 		" (SELECT string_agg(t::text, E'\\n' ORDER BY id) FROM leadflow.personas t WHERE model_id = $1),"

@@ -17,6 +17,7 @@
 #include "clock_store.h"
 #include "credit_store.h"
 #include "model_store.h"
+#include "rescore.h"
 #include "score_store.h"
 #include "spi.h"
 

@@ -128,7 +128,7 @@ sums_array(const Model *model, const double *sums)
 }
 
 /* Limits that were not looked at stay as they are. */
-static void
+void
 state_write(const Model *model, const StateRow *row, Datum *values, bool *nulls)
 {
 	memset(nulls, false, sizeof(bool) * STATE_LIMITS);
@@ -350,6 +350,24 @@ state_tally(const Model *model, int64 lead_id, TimestampTz to, Snapshot snapshot
 	tally_finish(model, tally);
 }
 
+/* A row says what a finished tally came to. */
+void
+state_take_tally(const Model *model, StateRow *row, const Tally *tally)
+{
+	row->model_id = model->id;
+	row->sums = tally->sums;
+	row->last_at = tally->last_at;
+	row->last_engaged_at = tally->last_engaged_at;
+	row->last_touch_at = tally->last_touch_at;
+	row->hand_raised_at = tally->hand_raised_at;
+	row->hand_raised_by = tally->hand_raised_by;
+	row->disqualified_at = tally->disqualified_at;
+	row->disqualified_by = tally->disqualified_by;
+	row->window = palloc(sizeof(Window));
+	window_make(model, row->window, tally->entries, tally->nentries);
+	row->outdated = false;
+}
+
 /* The sums of a row from the activities that the snapshot sees. */
 void
 state_recompute(const Model *model, StateRow *row, Snapshot snapshot)
@@ -357,18 +375,7 @@ state_recompute(const Model *model, StateRow *row, Snapshot snapshot)
 	Tally		tally;
 
 	state_tally(model, row->lead_id, DT_NOEND, snapshot, &tally);
-	row->model_id = model->id;
-	row->sums = tally.sums;
-	row->last_at = tally.last_at;
-	row->last_engaged_at = tally.last_engaged_at;
-	row->last_touch_at = tally.last_touch_at;
-	row->hand_raised_at = tally.hand_raised_at;
-	row->hand_raised_by = tally.hand_raised_by;
-	row->disqualified_at = tally.disqualified_at;
-	row->disqualified_by = tally.disqualified_by;
-	row->window = palloc(sizeof(Window));
-	window_make(model, row->window, tally.entries, tally.nentries);
-	row->outdated = false;
+	state_take_tally(model, row, &tally);
 }
 
 Jsonb *
@@ -385,8 +392,8 @@ lead_document(int64 lead_id, Snapshot snapshot)
 	return DatumGetJsonbP(spi_value(0, 1, &isnull));
 }
 
-static void
-take_fit(StateRow *row, const Fit *fit)
+void
+state_take_fit(StateRow *row, const Fit *fit)
 {
 	row->fit = fit->points;
 	row->persona_id = fit->matched ? fit->persona->id : 0;
@@ -404,61 +411,7 @@ state_refit(const Model *model, StateRow *row, Snapshot snapshot)
 	if (document == NULL)
 		return;
 	fit_evaluate(model, document, &fit);
-	take_fit(row, &fit);
-}
-
-int64
-state_rescore(const Model *model)
-{
-	static EngineStatement statement = {
-		"SELECT lead_id FROM leadflow.score_state WHERE lead_id > $1 ORDER BY lead_id LIMIT 1000",
-		1, {INT8OID}
-	};
-	StateTable	table;
-	EngineContext engine;
-	MemoryContext each;
-	int64		last = PG_INT64_MIN;
-	int64		count = 0;
-
-	engine_enter(&engine);
-	state_open(&table, RowExclusiveLock);
-	each = AllocSetContextCreate(CurrentMemoryContext, "leadflow rescore", ALLOCSET_DEFAULT_SIZES);
-	for (;;)
-	{
-		Datum		after = Int64GetDatum(last);
-		uint64		n = engine_query(&statement, &after, NULL);
-		SPITupleTable *leads = SPI_tuptable;
-
-		for (uint64 r = 0; r < n; r++)
-		{
-			Snapshot	snapshot = RegisterSnapshot(engine_snapshot());
-			MemoryContext old = MemoryContextSwitchTo(each);
-			StateRow	row;
-			bool		isnull;
-
-			CHECK_FOR_INTERRUPTS();
-			last = DatumGetInt64(SPI_getbinval(leads->vals[r], leads->tupdesc, 1, &isnull));
-			PushActiveSnapshot(snapshot);
-			if (state_fetch(&table, model, last, snapshot, &row))
-			{
-				state_recompute(model, &row, snapshot);
-				state_refit(model, &row, snapshot);
-				if (state_update(&table, model, &row) != TM_Ok)
-					elog(ERROR, "score state of lead %lld changed during a rescore", (long long) last);
-				count++;
-			}
-			PopActiveSnapshot();
-			UnregisterSnapshot(snapshot);
-			MemoryContextSwitchTo(old);
-			MemoryContextReset(each);
-		}
-		SPI_freetuptable(leads);
-		if (n == 0)
-			break;
-	}
-	state_close(&table);
-	engine_leave(&engine);
-	return count;
+	state_take_fit(row, &fit);
 }
 
 /* New leads */
@@ -529,7 +482,7 @@ score_leads_added(const int64 *leads, const int *watch, int n)
 			}
 			CHECK_FOR_INTERRUPTS();
 			fit_evaluate(model, document, &fit);
-			take_fit(&row, &fit);
+			state_take_fit(&row, &fit);
 			columns[1][low] = Float8GetDatum(row.fit);
 			columns[2][low] = Int64GetDatum(row.persona_id);
 			columns[3][low] = Float8GetDatum(row.fit_known);

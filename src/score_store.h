@@ -108,10 +108,13 @@ extern bool state_fetch(StateTable *table, const Model *model, int64 lead_id, Sn
 						StateRow *row);
 extern TM_Result state_update(StateTable *table, const Model *model, StateRow *row);
 
+extern void state_write(const Model *model, const StateRow *row, Datum *values, bool *nulls);
 extern void state_read(const Model *model, const Datum *values, const bool *nulls, StateRow *row);
 
 /* What a row comes to. */
 extern void state_apply(const Model *model, StateRow *row, const Delta *delta);
+extern void state_take_tally(const Model *model, StateRow *row, const Tally *tally);
+extern void state_take_fit(StateRow *row, const Fit *fit);
 extern void state_recompute(const Model *model, StateRow *row, Snapshot snapshot);
 extern void state_refit(const Model *model, StateRow *row, Snapshot snapshot);
 extern void state_combine(const Model *model, StateRow *row, const Delta *delta, Snapshot snapshot);
@@ -135,9 +138,6 @@ extern void activities_scan(int64 lead_id, TimestampTz from, TimestampTz to, Sna
 extern void state_tally(const Model *model, int64 lead_id, TimestampTz to, Snapshot snapshot,
 						Tally *tally);
 extern Jsonb *lead_document(int64 lead_id, Snapshot snapshot);	/* NULL = no such lead */
-
-/* Every row anew, for the active model; the caller holds the table's lock. */
-extern int64 state_rescore(const Model *model);
 
 /*
  * Rows of new leads are made with their fit, watch bits given by the caller for

@@ -112,6 +112,18 @@ engine_plan_by_index(void)
 	pin_setting("enable_mergejoin", "off");
 }
 
+/*
+ * For statements that read much of a table: whatever plan is best, with the memory
+ * of maintenance.  Until engine_leave().
+ */
+void
+engine_plan_in_bulk(void)
+{
+	pin_setting("enable_seqscan", "on");
+	pin_setting("max_parallel_workers_per_gather", "0");
+	pin_setting("work_mem", GetConfigOption("maintenance_work_mem", false, false));
+}
+
 void
 engine_enter(EngineContext *context)
 {

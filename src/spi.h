@@ -34,6 +34,7 @@ extern Oid	engine_owner(void);
 extern void engine_enter(EngineContext *context);	/* becomes the owner, SPI_connect() */
 extern void engine_leave(EngineContext *context);
 extern void engine_plan_by_index(void); /* until engine_leave() */
+extern void engine_plan_in_bulk(void);	/* until engine_leave() */
 extern Snapshot engine_snapshot(void);
 
 /* Rows processed; SPI_tuptable holds what was returned. NULL datums: nulls[i] = 'n'. */

@@ -41,6 +41,12 @@ CREATE OR REPLACE FUNCTION leadflow.rescore(model_id bigint DEFAULT NULL) RETURN
 COMMENT ON FUNCTION leadflow.rescore(bigint) IS
 'Computes every score anew from activities and attributes with the active model, silently: nobody is promoted or told. Returns the number of leads. 22023 for a model that is not active. Waits for transactions that write activities, and they for it. O(activities).';
 
+CREATE OR REPLACE FUNCTION leadflow._switch_model(model_id bigint) RETURNS bigint
+	AS 'MODULE_PATHNAME', 'leadflow_switch_model'
+	LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION leadflow._switch_model(bigint) IS
+'Makes a model the active one and retires the one that was; activate_model() calls it. Computes all scores beside those who write activities, then holds them up while it writes the scores. Returns the number of leads.';
+
 CREATE OR REPLACE FUNCTION leadflow._model_changed() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'leadflow_model_changed'
 	LANGUAGE C;

@@ -1,0 +1,499 @@
+/*-------------------------------------------------------------------------
+ * rescore.c
+ *	  The score state of many leads, computed from their activities.
+ *
+ * Leads are taken in batches by id.  Of each batch the versions of the state rows, the
+ * activities and the documents are read under one snapshot; a computed row is written
+ * by compare and swap in the place of the very version that was read.  A lead that
+ * somebody wrote to meanwhile is computed once more, by itself.  So a rescore is right with or without
+ * a lock on the table; those who change the model hold it, lest anybody
+ * writes by the old one.
+ *
+ * Activating a model computes everything before it takes that lock
+ * (state_prepare): writers wait only while the rows are written.
+ *
+ * Limits: about 300 bytes a lead of a batch in memory.  What was prepared goes to
+ * temporary files beyond maintenance_work_mem.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/datum.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "lead_stream.h"
+#include "rescore.h"
+#include "spi.h"
+
+#define BATCH_LEADS 200000
+
+/* A lead's row as computed, and the version that it was computed for. */
+typedef struct Computed
+{
+	StateRow	row;
+	ItemPointerData tid;
+	TransactionId xmin;
+} Computed;
+
+typedef struct Batch
+{
+	const Model *model;
+	int			n;
+	Computed   *leads; /* by id */
+	int			current; /* that the tally is of, -1 = none */
+	Tally		tally;
+	MemoryContext context;
+} Batch;
+
+static void
+finish_tally(Batch *batch)
+{
+	if (batch->current < 0)
+		return;
+	tally_finish(batch->model, &batch->tally);
+	state_take_tally(batch->model, &batch->leads[batch->current].row, &batch->tally);
+	if (batch->tally.entries)
+		pfree(batch->tally.entries);
+}
+
+static void
+begin_tally(Batch *batch, int lead)
+{
+	batch->current = lead;
+	tally_init(batch->model, &batch->tally);
+}
+
+/* Rows come by lead, and so does the batch; activities of leads without a row don't matter. */
+static void
+batch_activity(const ActivityRow *row, void *arg)
+{
+	Batch	   *batch = arg;
+	int			next = Max(batch->current, 0);
+
+	while (next < batch->n && batch->leads[next].row.lead_id < row->lead_id)
+		next++;
+	if (next == batch->n || batch->leads[next].row.lead_id != row->lead_id)
+		return;
+	if (next != batch->current)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(batch->context);
+
+		finish_tally(batch);
+		begin_tally(batch, next);
+		MemoryContextSwitchTo(caller);
+	}
+	tally_add(batch->model, &batch->tally, row);
+}
+
+static void
+batch_document(int64 lead_id, Jsonb *document, void *arg)
+{
+	Batch	   *batch = arg;
+	Fit			fit;
+
+	while (batch->current < batch->n && batch->leads[batch->current].row.lead_id < lead_id)
+		batch->current++;
+	if (batch->current == batch->n || batch->leads[batch->current].row.lead_id != lead_id)
+		return;
+	fit_evaluate(batch->model, document, &fit);
+	state_take_fit(&batch->leads[batch->current].row, &fit);
+}
+
+/* Does the model look at leads at all? */
+static bool
+has_documents(const Model *model)
+{
+	return model->npersonas > 0 || model->nlead_disqualifiers > 0;
+}
+
+/*
+ * Computes the rows of the first leads from .. to, in the current context, as the
+ * active snapshot has them.  Between engine_enter() and engine_leave().
+ */
+static void
+batch_compute(Batch *batch, const Model *model, int64 from, int64 to)
+{
+	static EngineStatement statement = {
+		"SELECT lead_id, ctid, xmin FROM leadflow.score_state"
+		" WHERE lead_id >= $1 AND lead_id <= $2 ORDER BY lead_id LIMIT $3",
+		3,
+		{INT8OID, INT8OID, INT8OID}};
+	Datum		values[] = {Int64GetDatum(from), Int64GetDatum(to), Int64GetDatum(BATCH_LEADS)};
+	SPITupleTable *rows;
+	StateRow	nothing = {0};
+	Tally		tally;
+	Fit			fit = {0};
+
+	memset(batch, 0, sizeof(Batch));
+	batch->model = model;
+	batch->context = CurrentMemoryContext;
+	batch->n = (int) engine_query_at(&statement, values, NULL, GetActiveSnapshot());
+	rows = SPI_tuptable;
+	if (batch->n == 0)
+		return;
+	batch->leads = MemoryContextAllocHuge(batch->context, sizeof(Computed) * batch->n);
+	tally_init(model, &tally);
+	state_take_tally(model, &nothing, &tally);
+	if (!has_documents(model))
+		fit_evaluate(model, NULL, &fit);
+	state_take_fit(&nothing, &fit);
+	for (int i = 0; i < batch->n; i++)
+	{
+		Computed   *lead = &batch->leads[i];
+		bool		isnull;
+
+		lead->row = nothing;
+		lead->row.lead_id = DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
+		lead->tid = *(ItemPointer) DatumGetPointer(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull));
+		lead->xmin = DatumGetTransactionId(SPI_getbinval(rows->vals[i], rows->tupdesc, 3, &isnull));
+	}
+	SPI_freetuptable(rows);
+
+	batch->current = -1;
+	stream_activities(batch->leads[0].row.lead_id, batch->leads[batch->n - 1].row.lead_id,
+					  DT_NOEND, STREAM_BY_LEAD, batch_activity, batch);
+	finish_tally(batch);
+	batch->current = 0;
+	if (has_documents(model))
+		stream_documents(batch->leads[0].row.lead_id, batch->leads[batch->n - 1].row.lead_id,
+						 batch_document, batch);
+}
+
+/* The same but for the last digits, which depend on the order of adding. */
+static bool
+same_sum(double a, double b)
+{
+	return fabs(a - b) <= 1e-13 * (fabs(a) + fabs(b));
+}
+
+static bool
+same_limits(const Model *model, const StateRow *kept, const Window *window)
+{
+	bytea	   *packed;
+
+	if (!kept->has_limits || window->n == 0)
+		return !kept->has_limits && window->n == 0;
+	packed = window_pack(model, window);
+	return datum_image_eq(kept->limits, PointerGetDatum(packed), false, -1);
+}
+
+/* Does a row already say what was computed? */
+static bool
+same_row(const Model *model, const StateRow *kept, const StateRow *computed)
+{
+	if (kept->outdated || kept->last_at != computed->last_at ||
+		kept->last_engaged_at != computed->last_engaged_at ||
+		kept->last_touch_at != computed->last_touch_at ||
+		kept->hand_raised_at != computed->hand_raised_at ||
+		(!TIMESTAMP_IS_NOBEGIN(kept->hand_raised_at) &&
+		 memcmp(&kept->hand_raised_by, &computed->hand_raised_by, sizeof(pg_uuid_t)) != 0) ||
+		kept->disqualified_at != computed->disqualified_at ||
+		kept->disqualified_by != computed->disqualified_by ||
+		kept->fit != computed->fit || kept->persona_id != computed->persona_id ||
+		kept->lead_disqualifier != computed->lead_disqualifier ||
+		isnan(kept->fit_known) != isnan(computed->fit_known) ||
+		(!isnan(kept->fit_known) && kept->fit_known != computed->fit_known))
+		return false;
+	for (int g = 0; g < model->ngroups; g++)
+	{
+		if (!same_sum(kept->sums[g], computed->sums[g]))
+			return false;
+	}
+	return same_limits(model, kept, computed->window);
+}
+
+/* Writes a computed row in the place of the one that is in the table's slot. */
+static TM_Result
+write_row(StateTable *table, const Model *model, StateRow *kept, const StateRow *computed)
+{
+	StateRow	row = *computed;
+
+	if (same_row(model, kept, computed))
+		return TM_Ok;
+	row.watch = kept->watch;
+	row.cycle = kept->cycle;
+	row.cycle_since = kept->cycle_since;
+	row.tid = kept->tid;
+	return state_update(table, model, &row);
+}
+
+/* One lead by itself, however often others write to it meanwhile. */
+static void
+rescore_lead(StateTable *table, const Model *model, int64 lead_id)
+{
+	TM_Result	result = TM_Updated;
+
+	while (result != TM_Ok)
+	{
+		Snapshot	snapshot;
+		StateRow	kept;
+
+		CHECK_FOR_INTERRUPTS();
+		CommandCounterIncrement();
+		snapshot = RegisterSnapshot(engine_snapshot());
+		PushActiveSnapshot(snapshot);
+		result = TM_Ok;
+		if (state_fetch(table, model, lead_id, snapshot, &kept))
+		{
+			StateRow	row = kept;
+
+			state_recompute(model, &row, snapshot);
+			state_refit(model, &row, snapshot);
+			result = write_row(table, model, &kept, &row);
+		}
+		PopActiveSnapshot();
+		UnregisterSnapshot(snapshot);
+	}
+}
+
+/* A computed row, if the version that it was computed for is still there; else the lead by itself. */
+static void
+apply_row(StateTable *table, const Model *model, const Computed *lead)
+{
+	Snapshot	snapshot = RegisterSnapshot(engine_snapshot());
+	bool		applied = false;
+	ItemPointerData tid = lead->tid;
+
+	PushActiveSnapshot(snapshot);
+	if (table_tuple_fetch_row_version(table->rel, &tid, snapshot, table->slot))
+	{
+		StateRow	kept;
+		bool		isnull;
+
+		ExecMaterializeSlot(table->slot);
+		slot_getallattrs(table->slot);
+		state_read(model, table->slot->tts_values, table->slot->tts_isnull, &kept);
+		kept.tid = table->slot->tts_tid;
+		if (kept.lead_id == lead->row.lead_id &&
+			DatumGetTransactionId(slot_getsysattr(table->slot, MinTransactionIdAttributeNumber,
+												  &isnull)) == lead->xmin)
+			applied = write_row(table, model, &kept, &lead->row) == TM_Ok;
+	}
+	PopActiveSnapshot();
+	UnregisterSnapshot(snapshot);
+	if (!applied)
+		rescore_lead(table, model, lead->row.lead_id);
+}
+
+typedef void (*computed_callback) (const Model *model, const Computed *lead, void *arg);
+
+/* Computes leads from .. to, batch by batch; the number of leads.  Between engine_enter() and engine_leave(). */
+static int64
+compute_range(const Model *model, int64 from, int64 to, computed_callback callback, void *arg)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(caller, "leadflow rescore", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext each = AllocSetContextCreate(caller, "leadflow rescore lead", ALLOCSET_DEFAULT_SIZES);
+	int64		count = 0;
+	Batch		batch;
+
+	do
+	{
+		Snapshot	snapshot;
+
+		MemoryContextReset(context);
+		MemoryContextSwitchTo(context);
+		CommandCounterIncrement();
+		snapshot = RegisterSnapshot(engine_snapshot());
+		PushActiveSnapshot(snapshot);
+		batch_compute(&batch, model, from, to);
+		PopActiveSnapshot();
+		UnregisterSnapshot(snapshot);
+		MemoryContextSwitchTo(each);
+		for (int i = 0; i < batch.n; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			callback(model, &batch.leads[i], arg);
+			MemoryContextReset(each);
+		}
+		count += batch.n;
+		if (batch.n > 0)
+			from = batch.leads[batch.n - 1].row.lead_id;
+	} while (batch.n > 0 && from++ < to);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(each);
+	MemoryContextDelete(context);
+	return count;
+}
+
+static void
+apply_computed(const Model *model, const Computed *lead, void *arg)
+{
+	apply_row(arg, model, lead);
+}
+
+int64
+state_rescore_range(const Model *model, int64 from, int64 to)
+{
+	EngineContext engine;
+	StateTable	table;
+	int64		count;
+
+	engine_enter(&engine);
+	state_open(&table, RowExclusiveLock);
+	count = compute_range(model, from, to, apply_computed, &table);
+	state_close(&table);
+	engine_leave(&engine);
+	CommandCounterIncrement();
+	return count;
+}
+
+/*
+ * What was computed for a model that is not active yet: rows of score_state, with the
+ * version that each was computed for.
+ */
+typedef struct Prepared
+{
+	MemoryContext context;
+	int64		model_id;
+	char		signature[33];
+	TupleDesc	desc;
+	Tuplestorestate *rows;
+} Prepared;
+
+enum
+{
+	PREPARED_TID = STATE_COLUMNS,
+	PREPARED_XMIN,
+	PREPARED_COLUMNS
+};
+
+static Prepared *prepared = NULL;
+
+static void
+keep_computed(const Model *model, const Computed *lead, void *arg)
+{
+	Datum		values[PREPARED_COLUMNS];
+	bool		nulls[PREPARED_COLUMNS] = {false};
+
+	state_write(model, &lead->row, values, nulls);
+	values[PREPARED_TID] = PointerGetDatum(&lead->tid);
+	values[PREPARED_XMIN] = TransactionIdGetDatum(lead->xmin);
+	tuplestore_putvalues(prepared->rows, prepared->desc, values, nulls);
+}
+
+void
+state_prepare(const Model *model)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(TopTransactionContext, "leadflow prepared scores",
+												  ALLOCSET_DEFAULT_SIZES);
+	EngineContext engine;
+	StateTable	table;
+
+	MemoryContextSwitchTo(context);
+	prepared = palloc0(sizeof(Prepared));
+	prepared->context = context;
+	prepared->model_id = model->id;
+	strlcpy(prepared->signature, model->signature, sizeof(prepared->signature));
+	prepared->rows = tuplestore_begin_heap(false, false, maintenance_work_mem);
+	prepared->desc = CreateTemplateTupleDesc(PREPARED_COLUMNS);
+	state_open(&table, AccessShareLock);
+	for (int c = 0; c < STATE_COLUMNS; c++)
+		TupleDescCopyEntry(prepared->desc, c + 1, RelationGetDescr(table.rel), c + 1);
+	state_close(&table);
+	TupleDescInitEntry(prepared->desc, PREPARED_TID + 1, "tid", TIDOID, -1, 0);
+	TupleDescInitEntry(prepared->desc, PREPARED_XMIN + 1, "xmin", XIDOID, -1, 0);
+
+	engine_enter(&engine);
+	(void) compute_range(model, PG_INT64_MIN, PG_INT64_MAX, keep_computed, NULL);
+	engine_leave(&engine);
+	MemoryContextSwitchTo(caller);
+}
+
+void
+state_forget(void)
+{
+	if (prepared)
+	{
+		tuplestore_end(prepared->rows);
+		MemoryContextDelete(prepared->context);
+		prepared = NULL;
+	}
+}
+
+/* Writes what was prepared, and computes the leads that came or changed since. */
+static int64
+apply_prepared(StateTable *table, const Model *model)
+{
+	static EngineStatement statement = {
+		"SELECT lead_id FROM leadflow.score_state"
+		" WHERE model_id IS DISTINCT FROM $1 ORDER BY lead_id",
+		1,
+		{INT8OID}};
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext each = AllocSetContextCreate(caller, "leadflow rescore lead", ALLOCSET_DEFAULT_SIZES);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(prepared->desc, &TTSOpsMinimalTuple);
+	Datum		id = Int64GetDatum(model->id);
+	SPITupleTable *others;
+	int64		count = 0;
+	uint64		n;
+
+	while (tuplestore_gettupleslot(prepared->rows, true, false, slot))
+	{
+		Computed	lead;
+		Window		window = {0};
+
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(each);
+		slot_getallattrs(slot);
+		state_read(model, slot->tts_values, slot->tts_isnull, &lead.row);
+		if (lead.row.has_limits)
+			window_unpack(model, &window, DatumGetByteaPP(lead.row.limits));
+		lead.row.window = &window;
+		lead.tid = *(ItemPointer) DatumGetPointer(slot->tts_values[PREPARED_TID]);
+		lead.xmin = DatumGetTransactionId(slot->tts_values[PREPARED_XMIN]);
+		apply_row(table, model, &lead);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(each);
+		count++;
+	}
+	ExecDropSingleTupleTableSlot(slot);
+
+	CommandCounterIncrement();
+	n = engine_query(&statement, &id, NULL);
+	others = SPI_tuptable;
+	for (uint64 r = 0; r < n; r++)
+	{
+		bool		isnull;
+
+		MemoryContextSwitchTo(each);
+		rescore_lead(table, model,
+					 DatumGetInt64(SPI_getbinval(others->vals[r], others->tupdesc, 1, &isnull)));
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(each);
+		count++;
+	}
+	MemoryContextDelete(each);
+	return count;
+}
+
+int64
+state_rescore(const Model *model)
+{
+	EngineContext engine;
+	StateTable	table;
+	int64		count;
+
+	if (prepared == NULL || prepared->model_id != model->id ||
+		strcmp(prepared->signature, model->signature) != 0)
+		return state_rescore_range(model, PG_INT64_MIN, PG_INT64_MAX);
+
+	engine_enter(&engine);
+	state_open(&table, RowExclusiveLock);
+	count = apply_prepared(&table, model);
+	state_close(&table);
+	engine_leave(&engine);
+	CommandCounterIncrement();
+	return count;
+}
