@@ -132,18 +132,25 @@ activity_limit_entry(const Model *model, const PointRule *rule, const ActivityRo
 					   rule->once_per ? condition_value(rule->once_per, match_document(row, match)) : NULL);
 }
 
-/* Keeps a match of a limited rule until all activities are seen. */
+/*
+ * Keeps a match of a limited rule until all activities are seen; what can't count any more
+ * goes when room is short.
+ */
 void
 tally_limited(const Model *model, Tally *tally, const PointRule *rule,
 			  const ActivityRow *row, ActivityMatch *match)
 {
 	if (tally->nentries == tally->maxentries)
 	{
-		tally->maxentries = Max(64, tally->maxentries * 2);
-		if (tally->entries == NULL)
-			tally->entries = MemoryContextAlloc(tally->context, sizeof(LimitEntry) * tally->maxentries);
-		else
-			tally->entries = repalloc_huge(tally->entries, sizeof(LimitEntry) * tally->maxentries);
+		tally->nentries = limit_entries_keep(model, tally->entries, tally->nentries);
+		if (tally->nentries >= tally->maxentries / 2)
+		{
+			tally->maxentries = Max(8, tally->maxentries * 2);
+			if (tally->entries == NULL)
+				tally->entries = MemoryContextAlloc(tally->context, sizeof(LimitEntry) * tally->maxentries);
+			else
+				tally->entries = repalloc_huge(tally->entries, sizeof(LimitEntry) * tally->maxentries);
+		}
 	}
 	tally->entries[tally->nentries++] = activity_limit_entry(model, rule, row, match);
 }

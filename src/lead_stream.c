@@ -122,14 +122,14 @@ stream_activities(int64 from, int64 to, TimestampTz before, StreamOrder order,
 	Datum		values[] = {Int64GetDatum(from), Int64GetDatum(to), TimestampTzGetDatum(before)};
 	Stream		stream = {.row = activity_row, .activity = callback, .arg = arg};
 
-	stream_run(&stream, order == STREAM_BY_TIME ? "SELECT lead_id, occurred_at, id, kind, content, campaign_id, properties"
-												  " FROM leadflow.activities"
-												  " WHERE lead_id BETWEEN $1 AND $2 AND occurred_at < $3 AND voided_at IS NULL"
-												  " ORDER BY lead_id, occurred_at, id"
-												: "SELECT lead_id, occurred_at, id, kind, content, campaign_id, properties"
-												  " FROM leadflow.activities"
-												  " WHERE lead_id BETWEEN $1 AND $2 AND occurred_at < $3 AND voided_at IS NULL"
-												  " ORDER BY lead_id",
+	stream_run(&stream, order == STREAM_BY_TIME ?
+			   "SELECT lead_id, occurred_at, id, kind, content, campaign_id, properties"
+			   " FROM leadflow.activities"
+			   " WHERE lead_id BETWEEN $1 AND $2 AND occurred_at < $3 AND voided_at IS NULL"
+			   " ORDER BY lead_id, occurred_at, id" :
+			   "SELECT lead_id, occurred_at, id, kind, content, campaign_id, properties"
+			   " FROM leadflow.activities"
+			   " WHERE lead_id BETWEEN $1 AND $2 AND occurred_at < $3 AND voided_at IS NULL",
 			   lengthof(types), types, values);
 }
 

@@ -13,8 +13,8 @@
 
 typedef enum StreamOrder
 {
-	STREAM_BY_LEAD,				/* one lead after the other */
-	STREAM_BY_TIME				/* and within a lead by (occurred_at, id) */
+	STREAM_ANY_ORDER,
+	STREAM_BY_TIME				/* one lead after the other, each by (occurred_at, id) */
 } StreamOrder;
 
 typedef void (*stream_activity_callback) (const ActivityRow *row, void *arg);
@@ -22,7 +22,7 @@ typedef void (*stream_document_callback) (int64 lead_id, Jsonb *document, void *
 
 /*
  * The activities of leads from .. to that occurred before an instant and are not
- * voided, and the leads as JSON, in order of lead; as the active snapshot sees them. Called back in a
+ * voided; and the leads as JSON, by id; as the active snapshot sees them. Called back in a
  * context that is reset for each row.  Between engine_enter() and engine_leave().
  */
 extern void stream_activities(int64 from, int64 to, TimestampTz before, StreamOrder order,

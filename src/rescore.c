@@ -12,8 +12,8 @@
  * Activating a model computes everything before it takes that lock
  * (state_prepare): writers wait only while the rows are written.
  *
- * Limits: about 300 bytes a lead of a batch in memory.  What was prepared goes to
- * temporary files beyond maintenance_work_mem.
+ * Limits: a batch takes about maintenance_work_mem, and so does what was prepared, which goes
+ * to temporary files beyond.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -35,7 +35,9 @@
 #include "rescore.h"
 #include "spi.h"
 
-#define BATCH_LEADS 200000
+/* What a lead of a batch takes in memory, about, and how many there are at most. */
+#define LEAD_SIZE	512
+#define MAX_LEADS	10000000
 
 /* A lead's row as computed, and the version that it was computed for. */
 typedef struct Computed
@@ -49,64 +51,57 @@ typedef struct Batch
 {
 	const Model *model;
 	int			n;
-	Computed   *leads; /* by id */
-	int			current; /* that the tally is of, -1 = none */
-	Tally		tally;
-	MemoryContext context;
+	int64	   *ids;			/* ascending */
+	Tally	   *tallies;		/* likewise, and so on */
+	Computed   *leads;
 } Batch;
 
-static void
-finish_tally(Batch *batch)
+/* Where a lead is in the batch, -1 = nowhere.  Ids are mostly dense, so most guesses are right. */
+static int
+batch_find(const Batch *batch, int64 lead_id)
 {
-	if (batch->current < 0)
-		return;
-	tally_finish(batch->model, &batch->tally);
-	state_take_tally(batch->model, &batch->leads[batch->current].row, &batch->tally);
-	if (batch->tally.entries)
-		pfree(batch->tally.entries);
+	int64		first = batch->ids[0];
+	int			low = 0;
+	int			high = batch->n - 1;
+	int			guess = lead_id - first;
+
+	if (lead_id - first > high)
+		guess = high;
+	while (low <= high)
+	{
+		if (batch->ids[guess] == lead_id)
+			return guess;
+		if (batch->ids[guess] < lead_id)
+			low = guess + 1;
+		else
+			high = guess - 1;
+		guess = low + (high - low) / 2;
+	}
+	return -1;
 }
 
-static void
-begin_tally(Batch *batch, int lead)
-{
-	batch->current = lead;
-	tally_init(batch->model, &batch->tally);
-}
-
-/* Rows come by lead, and so does the batch; activities of leads without a row don't matter. */
+/* They come in any order.  Activities of leads without a row don't matter. */
 static void
 batch_activity(const ActivityRow *row, void *arg)
 {
 	Batch	   *batch = arg;
-	int			next = Max(batch->current, 0);
+	int			lead = batch_find(batch, row->lead_id);
 
-	while (next < batch->n && batch->leads[next].row.lead_id < row->lead_id)
-		next++;
-	if (next == batch->n || batch->leads[next].row.lead_id != row->lead_id)
-		return;
-	if (next != batch->current)
-	{
-		MemoryContext caller = MemoryContextSwitchTo(batch->context);
-
-		finish_tally(batch);
-		begin_tally(batch, next);
-		MemoryContextSwitchTo(caller);
-	}
-	tally_add(batch->model, &batch->tally, row);
+	if (lead >= 0)
+		tally_add(batch->model, &batch->tallies[lead], row);
 }
 
 static void
 batch_document(int64 lead_id, Jsonb *document, void *arg)
 {
 	Batch	   *batch = arg;
+	int			lead = batch_find(batch, lead_id);
 	Fit			fit;
 
-	while (batch->current < batch->n && batch->leads[batch->current].row.lead_id < lead_id)
-		batch->current++;
-	if (batch->current == batch->n || batch->leads[batch->current].row.lead_id != lead_id)
+	if (lead < 0)
 		return;
 	fit_evaluate(batch->model, document, &fit);
-	state_take_fit(&batch->leads[batch->current].row, &fit);
+	state_take_fit(&batch->leads[lead].row, &fit);
 }
 
 /* Does the model look at leads at all? */
@@ -128,45 +123,47 @@ batch_compute(Batch *batch, const Model *model, int64 from, int64 to)
 		" WHERE lead_id >= $1 AND lead_id <= $2 ORDER BY lead_id LIMIT $3",
 		3,
 		{INT8OID, INT8OID, INT8OID}};
-	Datum		values[] = {Int64GetDatum(from), Int64GetDatum(to), Int64GetDatum(BATCH_LEADS)};
+	Datum		values[] = {Int64GetDatum(from), Int64GetDatum(to),
+	Int64GetDatum(Min(MAX_LEADS, (int64) maintenance_work_mem * 1024 / LEAD_SIZE))};
 	SPITupleTable *rows;
-	StateRow	nothing = {0};
-	Tally		tally;
-	Fit			fit = {0};
+	Fit			nothing = {0};
+	MemoryContext caller = CurrentMemoryContext;
 
 	memset(batch, 0, sizeof(Batch));
 	batch->model = model;
-	batch->context = CurrentMemoryContext;
 	batch->n = (int) engine_query_at(&statement, values, NULL, GetActiveSnapshot());
 	rows = SPI_tuptable;
 	if (batch->n == 0)
 		return;
-	batch->leads = MemoryContextAllocHuge(batch->context, sizeof(Computed) * batch->n);
-	tally_init(model, &tally);
-	state_take_tally(model, &nothing, &tally);
+	batch->ids = MemoryContextAllocHuge(caller, sizeof(int64) * batch->n);
+	batch->leads = MemoryContextAllocHuge(caller, sizeof(Computed) * batch->n);
+	batch->tallies = MemoryContextAllocHuge(caller, sizeof(Tally) * batch->n);
 	if (!has_documents(model))
-		fit_evaluate(model, NULL, &fit);
-	state_take_fit(&nothing, &fit);
+		fit_evaluate(model, NULL, &nothing);
 	for (int i = 0; i < batch->n; i++)
 	{
 		Computed   *lead = &batch->leads[i];
 		bool		isnull;
 
-		lead->row = nothing;
-		lead->row.lead_id = DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
+		memset(lead, 0, sizeof(Computed));
+		batch->ids[i] = DatumGetInt64(SPI_getbinval(rows->vals[i], rows->tupdesc, 1, &isnull));
+		lead->row.lead_id = batch->ids[i];
 		lead->tid = *(ItemPointer) DatumGetPointer(SPI_getbinval(rows->vals[i], rows->tupdesc, 2, &isnull));
 		lead->xmin = DatumGetTransactionId(SPI_getbinval(rows->vals[i], rows->tupdesc, 3, &isnull));
+		state_take_fit(&lead->row, &nothing);
+		tally_init(model, &batch->tallies[i]);
 	}
 	SPI_freetuptable(rows);
 
-	batch->current = -1;
-	stream_activities(batch->leads[0].row.lead_id, batch->leads[batch->n - 1].row.lead_id,
-					  DT_NOEND, STREAM_BY_LEAD, batch_activity, batch);
-	finish_tally(batch);
-	batch->current = 0;
+	stream_activities(batch->ids[0], batch->ids[batch->n - 1],
+					  DT_NOEND, STREAM_ANY_ORDER, batch_activity, batch);
+	for (int i = 0; i < batch->n; i++)
+	{
+		tally_finish(model, &batch->tallies[i]);
+		state_take_tally(model, &batch->leads[i].row, &batch->tallies[i]);
+	}
 	if (has_documents(model))
-		stream_documents(batch->leads[0].row.lead_id, batch->leads[batch->n - 1].row.lead_id,
-						 batch_document, batch);
+		stream_documents(batch->ids[0], batch->ids[batch->n - 1], batch_document, batch);
 }
 
 /* The same but for the last digits, which depend on the order of adding. */
