@@ -52,7 +52,7 @@ condition_make(Datum jsonpath)
 		case jpiExists:
 		case jpiStartsWith:
 		case jpiLikeRegex:
-			condition->predicate = true;
+			condition->predicate = !jspHasNext(&root);
 			break;
 		default:
 			condition->predicate = false;
@@ -73,14 +73,15 @@ may_be_silenced(int sqlerrcode)
 }
 
 /*
- * Calls one of the jsonb_path_query_*_tz functions with silenced errors, in
- * UTC; false if it yields nothing or fails.
+ * Calls one of the jsonb_path_*_tz functions with silenced errors, in UTC;
+ * false if it yields nothing or fails.
  */
 static bool
-path_query(PGFunction function, const Condition *condition, Jsonb *document, Jsonb **result)
+path_query(PGFunction function, const Condition *condition, Jsonb *document, Datum *result)
 {
 	LOCAL_FCINFO(fcinfo, 4);
 	static Jsonb *no_variables = NULL;
+	static pg_tz *utc = NULL;
 	MemoryContext caller = CurrentMemoryContext;
 	pg_tz	   *session_zone = session_timezone;
 	volatile bool found = false;
@@ -89,6 +90,7 @@ path_query(PGFunction function, const Condition *condition, Jsonb *document, Jso
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
+		utc = pg_tzset("UTC");
 		no_variables = DatumGetJsonbPCopy(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
 		MemoryContextSwitchTo(old);
 	}
@@ -103,15 +105,9 @@ path_query(PGFunction function, const Condition *condition, Jsonb *document, Jso
 
 	PG_TRY();
 	{
-		Datum		value;
-
-		session_timezone = pg_tzset("UTC");
-		value = function(fcinfo);
-		if (!fcinfo->isnull)
-		{
-			*result = DatumGetJsonbP(value);
-			found = true;
-		}
+		session_timezone = utc;
+		*result = function(fcinfo);
+		found = !fcinfo->isnull;
 		session_timezone = session_zone;
 	}
 	PG_CATCH();
@@ -141,22 +137,22 @@ is_false_or_null(Jsonb *item)
 bool
 condition_holds(const Condition *condition, Jsonb *document)
 {
-	Jsonb	   *item;
+	Datum		result;
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue	value;
 
-	if (!path_query(jsonb_path_query_first_tz, condition, document, &item))
-		return false;
-	if (!is_false_or_null(item))
-		return true;
 	if (condition->predicate)
+		return path_query(jsonb_path_match_tz, condition, document, &result) && DatumGetBool(result);
+	if (!path_query(jsonb_path_query_first_tz, condition, document, &result))
 		return false;
+	if (!is_false_or_null(DatumGetJsonbP(result)))
+		return true;
 
 	/* rare: the first item is false or null, a later one may be neither */
-	if (!path_query(jsonb_path_query_array_tz, condition, document, &item))
+	if (!path_query(jsonb_path_query_array_tz, condition, document, &result))
 		return false;
-	iterator = JsonbIteratorInit(&item->root);
+	iterator = JsonbIteratorInit(&DatumGetJsonbP(result)->root);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
 		if (token == WJB_ELEM &&
@@ -170,11 +166,11 @@ condition_holds(const Condition *condition, Jsonb *document)
 Jsonb *
 condition_value(const Condition *condition, Jsonb *document)
 {
-	Jsonb	   *item;
+	Datum		item;
 
 	if (!path_query(jsonb_path_query_first_tz, condition, document, &item))
 		return NULL;
-	return item;
+	return DatumGetJsonbP(item);
 }
 
 /*
