@@ -19,6 +19,7 @@
 #include "utils/inval.h"
 #include "utils/rel.h"
 
+#include "actor.h"
 #include "clock_store.h"
 #include "columns.h"
 #include "model_store.h"
@@ -150,6 +151,7 @@ leadflow_account_changed(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be fired AFTER UPDATE of accounts, FOR EACH STATEMENT, with a new table",
 						"_account_changed")));
+	actor_check_quiet();
 	attnum = column_of(RelationGetDescr(trigger->tg_relation), "id", INT8OID);
 	slot = MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation), &TTSOpsMinimalTuple);
 	tuplestore_rescan(trigger->tg_newtable);

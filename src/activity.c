@@ -31,6 +31,7 @@
 #include "utils/timestamp.h"
 
 #include "activity.h"
+#include "actor.h"
 #include "clock_store.h"
 #include "columns.h"
 #include "credit_store.h"
@@ -115,6 +116,7 @@ batch_begin(Batch *batch, Relation rel)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 
+	actor_check_quiet();
 	/* whoever changes the active model waits for this transaction, and the other way round */
 	LockRelationOid(engine_relation("score_state"), RowExclusiveLock);
 	batch->model = model_active();
@@ -390,7 +392,7 @@ static void
 remove_activity(Batch *batch, const Written *row)
 {
 	event_delta(batch->model, DatumGetInt64(row->value[ACT_LEAD_ID]))->flags |=
-		DELTA_RECOMPUTE | DELTA_REMOVED | row_flags(batch, row);
+		DELTA_RECOMPUTE | (leadflow_quiet ? 0 : DELTA_REMOVED) | row_flags(batch, row);
 }
 
 static bool
@@ -640,13 +642,6 @@ gate_open_at(Flush *flush, const StateRow *row, TimestampTz at)
 	return gate_points(flush->model, &then, &score, &hand_raise);
 }
 
-/* Is an MQL handed off at once? */
-static bool
-goes_on(const Model *model, const ScoreRow *score, bool hand_raise)
-{
-	return model->hands_off && (hand_raise || score->score >= model->handoff_threshold);
-}
-
 static void
 add_promotion(Flush *flush, const Delta *delta, const StateRow *row, const ScoreRow *score,
 			  bool hand_raise)
@@ -657,7 +652,7 @@ add_promotion(Flush *flush, const Delta *delta, const StateRow *row, const Score
 	promotion->hand_raise = hand_raise;
 	promotion->has_trigger = hand_raise || !TIMESTAMP_IS_NOBEGIN(delta->trigger_at);
 	promotion->trigger = hand_raise ? row->hand_raised_by : delta->trigger;
-	promotion->to_sql = goes_on(flush->model, score, hand_raise);
+	promotion->to_sql = gate_goes_on(flush->model, score, hand_raise);
 }
 
 /* Locks a lead's row in leads; false = it is not there. */
@@ -706,7 +701,7 @@ flush_lead(Flush *flush, const Delta *delta)
 		flush_complete(flush, &row, delta);
 		row.model_id = model->id;
 
-		if (lead_row != MISSING &&
+		if (lead_row != MISSING && delta->flags & DELTA_LOUD &&
 			(row.watch & (WATCH_GATE | WATCH_HANDOFF) ||
 			 (row.watch & WATCH_EVIDENCE && delta->flags & DELTA_REMOVED)))
 		{
@@ -716,7 +711,7 @@ flush_lead(Flush *flush, const Delta *delta)
 			flush_evaluate(flush, &now_row, &score);
 			open = gate_points(model, &now_row, &score, &hand_raise);
 			promote = open && (row.watch & WATCH_GATE ||
-							   (row.watch & WATCH_HANDOFF && goes_on(model, &score, hand_raise)));
+							   (row.watch & WATCH_HANDOFF && gate_goes_on(model, &score, hand_raise)));
 			demote = !open && row.watch & WATCH_EVIDENCE && delta->flags & DELTA_REMOVED;
 		}
 		if (promote || demote)
@@ -774,6 +769,7 @@ activity_flush(void)
 	MemoryContext context = AllocSetContextCreate(caller, "leadflow flush", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext each = AllocSetContextCreate(context, "leadflow flush lead", ALLOCSET_DEFAULT_SIZES);
 	Delta	  **deltas;
+	int			quiet;
 	int			n;
 
 	/* dropped in the same transaction: nothing is left to keep */
@@ -782,6 +778,7 @@ activity_flush(void)
 		event_forget();
 		return;
 	}
+	quiet = quiet_suspend();
 	flush.model = model_active();
 	MemoryContextSwitchTo(context);
 	deltas = event_take(flush.model, &n);
@@ -823,6 +820,7 @@ activity_flush(void)
 	if (flush.ncredited)
 		credit_refresh_leads(flush.credited, flush.ncredited);
 
+	quiet_resume(quiet);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 }

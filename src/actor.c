@@ -50,6 +50,17 @@ actor_may_import(void)
 	return is_owner() || has_role("app") || has_role("admin");
 }
 
+void
+actor_check_quiet(void)
+{
+	if (leadflow_quiet && !actor_may_import())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" may not write under leadflow.quiet",
+						GetUserNameFromId(GetOuterUserId(), false)),
+				 errhint("Set leadflow.quiet to off; roles …_app and …_admin, superusers and the owner of the tables may load quietly.")));
+}
+
 /*
  * The member whose role the client has.  A role that was only taken by SET ROLE
  * from a member's login, to have its privileges, leaves the member who it is.

@@ -20,6 +20,9 @@ extern bool actor_may_act_for_others(void);
 /* Those, and …_admin: may insert in any stage and back-date moves. */
 extern bool actor_may_import(void);
 
+/* Refuses to write under leadflow.quiet but for those. */
+extern void actor_check_quiet(void);
+
 /* Who acts; refuses whoever may not, and, where one is needed, who is nobody. */
 extern Actor actor_resolve(const char *stage_by, bool needed);
 

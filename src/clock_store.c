@@ -441,6 +441,8 @@ start_clocks(const SlaConfig *config, const Move *const *moves, int n)
 		LeadDocument *found = NULL;
 
 		CHECK_FOR_INTERRUPTS();
+		if (moves[i]->quiet)
+			continue;
 		if (ndocuments > 0)
 			found = bsearch(&key, documents, ndocuments, sizeof(LeadDocument), compare_documents);
 		for (int m = 0; m < CLOCK_METRICS; m++)

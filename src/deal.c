@@ -30,6 +30,7 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+#include "actor.h"
 #include "credit_store.h"
 #include "deal_store.h"
 #include "errors.h"
@@ -510,6 +511,7 @@ leadflow_deals_changed(PG_FUNCTION_ARGS)
 		new_deals = deal_rows(trigger->tg_newtable, desc, &nnew);
 	if (nold == 0 && nnew == 0)
 		return PointerGetDatum(NULL);
+	actor_check_quiet();
 
 	engine_enter(&engine);
 	if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))

@@ -30,6 +30,7 @@
 #include "utils/timestamp.h"
 
 #include "event_store.h"
+#include "guc.h"
 
 typedef struct DeltaEntry
 {
@@ -194,13 +195,17 @@ Delta *
 event_delta(const Model *model, int64 lead_id)
 {
 	int			nest = GetCurrentTransactionNestLevel();
+	Delta	   *delta;
 
 	while (top && top->parent && top->nest == top->parent->nest && !top->parent->flushed)
 		level_merge(model);
 	if (top == NULL || top->nest != nest || top->flushed)
 		level_make(model, nest);
 	level_convert(model, top);
-	return level_delta(model, top, lead_id);
+	delta = level_delta(model, top, lead_id);
+	if (!leadflow_quiet)
+		delta->flags |= DELTA_LOUD;
+	return delta;
 }
 
 void

@@ -41,6 +41,12 @@ gate_points(const Model *model, const StateRow *row, const ScoreRow *score, bool
 		grade_at_least(score->grade, model->min_fit_grade);
 }
 
+bool
+gate_goes_on(const Model *model, const ScoreRow *score, bool hand_raise)
+{
+	return model->hands_off && (hand_raise || score->score >= model->handoff_threshold);
+}
+
 static Datum
 lead_column(HeapTuple lead, TupleDesc desc, const char *name, bool *isnull)
 {

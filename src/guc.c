@@ -22,6 +22,7 @@
 
 char	   *leadflow_actor = NULL;
 int			leadflow_max_clock_skew = 300;
+bool		leadflow_quiet = false;
 
 static char *clock_setting = NULL;
 static bool clock_is_set = false;
@@ -93,6 +94,28 @@ clock_wall(void)
 	return clock_is_set ? clock_value : GetCurrentTimestamp();
 }
 
+/* An error needs no clean-up: aborting restores the settings. */
+int
+quiet_suspend(void)
+{
+	int			level = 0;
+
+	if (leadflow_quiet)
+	{
+		level = NewGUCNestLevel();
+		(void) set_config_option("leadflow.quiet", "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	}
+	return level;
+}
+
+void
+quiet_resume(int level)
+{
+	if (level > 0)
+		AtEOXact_GUC(false, level);
+}
+
 /* leadflow.now() → timestamptz */
 PG_FUNCTION_INFO_V1(leadflow_now);
 Datum
@@ -119,5 +142,10 @@ guc_init(void)
 							NULL,
 							&leadflow_max_clock_skew, 300, 0, 86400, PGC_USERSET, GUC_UNIT_S,
 							NULL, NULL, NULL);
+	DefineCustomBoolVariable("leadflow.quiet",
+							 "Loads without consequences: scores, history and credits are kept, nobody is promoted, routed, timed or told.",
+							 "Only for roles that may import.",
+							 &leadflow_quiet, false, PGC_USERSET, 0,
+							 NULL, NULL, NULL);
 	MarkGUCPrefixReserved("leadflow");
 }

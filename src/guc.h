@@ -1,6 +1,7 @@
 /*-------------------------------------------------------------------------
  * guc.h
- *	  Settings of a session: leadflow.clock, leadflow.actor, leadflow.max_clock_skew.
+ *	  Settings of a session: leadflow.clock, leadflow.actor, leadflow.max_clock_skew,
+ *	  leadflow.quiet.
  *-------------------------------------------------------------------------
  */
 #ifndef LEADFLOW_GUC_H
@@ -11,6 +12,7 @@
 
 extern char *leadflow_actor;	/* "" = not set */
 extern int	leadflow_max_clock_skew;	/* seconds */
+extern bool leadflow_quiet;		/* scores and history are kept, nothing else follows */
 
 extern void guc_init(void);
 
@@ -19,5 +21,12 @@ extern TimestampTz clock_now(void);
 
 /* The same, but the wall clock where leadflow.clock is not set: never before clock_now(). */
 extern TimestampTz clock_wall(void);
+
+/*
+ * What follows from loud writes is loud, whatever the setting has become by
+ * then: for the time between, leadflow.quiet is off.
+ */
+extern int	quiet_suspend(void);
+extern void quiet_resume(int level);
 
 #endif							/* LEADFLOW_GUC_H */

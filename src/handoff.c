@@ -5,6 +5,7 @@
  * A lead in a stage of category handoff has one open row in handoffs, any other lead
  * has none.  Who gets it: whom the client named in the same statement, else the
  * owner it has, if that is an active member of sales, else whose turn it is.
+ * Under leadflow.quiet it stays with whoever has it.
  *
  * A queue is locked after the leads of the statement, once for all of them, and
  * until the transaction ends; so turns are exact whoever hands off at the same time.
@@ -140,7 +141,9 @@ offer(Move **moves, const LeadUpdate **changes, int n)
 		handoffs[i].lead_id = moves[i]->lead_id;
 		handoffs[i].offered_at = moves[i]->at;
 		handoffs[i].owner_id = moves[i]->owner_id;
-		if (changes[i] && changes[i]->owner_given)
+		if (moves[i]->quiet)
+			handoffs[i].why = "quiet load";
+		else if (changes[i] && changes[i]->owner_given)
 			handoffs[i].why = "given";
 		else if (is_active_sales(moves[i]->owner_id))
 			handoffs[i].why = "owner";

@@ -269,6 +269,7 @@ leadflow_lead_inserted(PG_FUNCTION_ARGS)
 	n = tuplestore_tuple_count(trigger->tg_newtable);
 	if (n == 0)
 		return PointerGetDatum(NULL);
+	actor_check_quiet();
 	lead_shape(&shape, trigger->tg_relation);
 	moves = palloc_array(Move, n);
 	with_actor = palloc_array(int64, n);
@@ -379,6 +380,7 @@ leadflow_lead_updated(PG_FUNCTION_ARGS)
 	if ((update && update->kind == STAGE_UPDATE_SILENT) ||
 		tuplestore_tuple_count(trigger->tg_newtable) == 0)
 		return PointerGetDatum(NULL);
+	actor_check_quiet();
 	lead_shape(&shape, trigger->tg_relation);
 	is_engine = engine_columns(&shape);
 	owner_named = bms_is_member(shape.attnum[LEAD_OWNER_ID] - FirstLowInvalidHeapAttributeNumber,

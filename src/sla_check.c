@@ -28,6 +28,7 @@
 #include "columns.h"
 #include "errors.h"
 #include "event_store.h"
+#include "guc.h"
 #include "transition.h"
 
 /* check_sla(at) → (warned, breached, escalated, revisited) */
@@ -38,6 +39,7 @@ leadflow_check_sla(PG_FUNCTION_ARGS)
 	TimestampTz at;
 	int64	   *revisits;
 	int			nrevisits;
+	int			quiet;
 	Announced	announced;
 	Datum		values[4];
 	bool		nulls[4] = {false};
@@ -52,6 +54,7 @@ leadflow_check_sla(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the instant of check_sla() must be finite")));
 
+	quiet = quiet_suspend();
 	revisits = clock_revisits(at, &nrevisits);
 	if (nrevisits > 0)
 		transition_revisit(revisits, nrevisits);
@@ -59,6 +62,7 @@ leadflow_check_sla(PG_FUNCTION_ARGS)
 	while (event_pending())
 		activity_flush();
 	announced = clock_announce(at);
+	quiet_resume(quiet);
 
 	values[0] = Int64GetDatum(announced.warned);
 	values[1] = Int64GetDatum(announced.breached);

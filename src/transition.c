@@ -198,12 +198,14 @@ write_history(const Move *moves, int n)
 	stage_history_write(moves, freezes, n);
 }
 
-/* The single sequence. */
+/* The single sequence; quiet moves leave out routing and the start of clocks. */
 static void
 apply(Move *moves, const LeadUpdate **changes, int n)
 {
 	if (n == 0)
 		return;
+	for (int i = 0; i < n; i++)
+		moves[i].quiet = leadflow_quiet;
 	fill_categories(moves, n);
 	write_watch(moves, n);
 	write_cycles(moves, n);
@@ -407,6 +409,14 @@ compare_leads(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+bool
+transition_by_system(const char *from_stage, const char *to_stage)
+{
+	const StageMove *move = stage_move_find(&stage_config()->lifecycle, from_stage, to_stage);
+
+	return move && stage_move_allowed(move, TEAM_SYSTEM);
+}
+
 /* Moves those that stand in one of "candidates", as far as the system may make that move. */
 static void
 move_listed(StageUpdate *update, const char *to_stage, const char *const *candidates, int n)
@@ -416,9 +426,7 @@ move_listed(StageUpdate *update, const char *to_stage, const char *const *candid
 
 	for (int i = 0; i < n; i++)
 	{
-		const StageMove *move = stage_move_find(&stage_config()->lifecycle, candidates[i], to_stage);
-
-		if (move && stage_move_allowed(move, TEAM_SYSTEM))
+		if (transition_by_system(candidates[i], to_stage))
 			from[nfrom++] = candidates[i];
 	}
 	if (nfrom && update->nleads)

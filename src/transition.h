@@ -22,6 +22,9 @@ typedef struct Promotion
 	bool		to_sql;			/* goes on to sql in the same transaction */
 } Promotion;
 
+/* Is that one of the moves that the system makes? */
+extern bool transition_by_system(const char *from_stage, const char *to_stage);
+
 /* lead|nurture → mql for all, then mql → sql for those that go on; by the system. */
 extern void transition_promote(const Promotion *promotions, int n);
 

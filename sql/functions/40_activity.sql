@@ -35,6 +35,14 @@ CREATE OR REPLACE FUNCTION leadflow.settle() RETURNS void
 COMMENT ON FUNCTION leadflow.settle() IS
 'Completes at once what else happens at the end of the transaction: gate, moves, hand-offs, clocks and credits that follow from activities. Locks the leads concerned until the transaction ends. O(leads written to).';
 
+CREATE OR REPLACE FUNCTION leadflow.promote_ready(n integer DEFAULT NULL, dry_run boolean DEFAULT false)
+	RETURNS TABLE (lead_id bigint, score double precision, rank text, stage text)
+	AS 'MODULE_PATHNAME', 'leadflow_promote_ready'
+	LANGUAGE C VOLATILE
+	SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION leadflow.promote_ready(integer, boolean) IS
+'Lets the n hottest (NULL = all) of the leads through that pass the whole MQL gate and that nobody has asked it for, after a quiet load or with another model: those that are mql_ready, and MQLs whose hand-off is due. They are promoted exactly as by an activity (history, hand-off, routing, clocks), in this transaction, whatever leadflow.quiet says. Returns those that it moved, by the total before the last clamp, then by id: score and rank before, and the stage that each is in now; with dry_run those that it would move, and nothing is changed. Leads that the caller cannot see stay. Calls take turns until the end of their transactions. 22023 for a negative n, 22004 for dry_run NULL. O(leads).';
+
 CREATE OR REPLACE FUNCTION leadflow.event_id(source text, key text) RETURNS uuid
 	LANGUAGE SQL IMMUTABLE STRICT PARALLEL SAFE
 	RETURN pg_catalog.md5(pg_catalog.length(source)::text OPERATOR(pg_catalog.||) ':'

@@ -39,6 +39,7 @@ DECLARE
 		attribution_models,goals}';
 	-- Everyday functions that change something; the admin has all public ones but these.
 	everyday CONSTANT text[] := '{move,settle}';
+	marketings CONSTANT text[] := '{promote_ready}';
 	owners_only CONSTANT text[] := '{install,setup_roles}';
 	groups CONSTANT text[] := '{reader,reviewer,marketing,sales,app,admin}';
 	grp text;
@@ -106,7 +107,8 @@ BEGIN
 		JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'leadflow'
 		CROSS JOIN unnest('{marketing,sales,app,admin}'::text[]) g (grp)
 		WHERE p.provolatile = 'v' AND (p.proname NOT LIKE '\_%' OR p.proname = '_rebuild') AND p.proname <> ALL (owners_only)
-			AND (g.grp = 'admin' OR p.proname = ANY (everyday))
+			AND (g.grp = 'admin' OR p.proname = ANY (everyday)
+				OR (g.grp = 'marketing' AND p.proname = ANY (marketings)))
 	LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', rec.routine, prefix || '_' || rec.grp);
 	END LOOP;
