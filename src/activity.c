@@ -58,17 +58,18 @@ enum
 	ACT_MEMBER_ID,
 	ACT_PROPERTIES,
 	ACT_VOIDED_AT,
+	ACT_VOID_RECORDED_AT,
 	ACT_COLUMNS
 };
 
 static const char *const column_names[ACT_COLUMNS] = {
 	"lead_id", "occurred_at", "id", "recorded_at", "kind", "campaign_id", "content",
-	"member_id", "properties", "voided_at"
+	"member_id", "properties", "voided_at", "void_recorded_at"
 };
 
 static const Oid column_types[ACT_COLUMNS] = {
 	INT8OID, TIMESTAMPTZOID, UUIDOID, TIMESTAMPTZOID, TEXTOID, INT8OID, TEXTOID,
-	INT8OID, JSONBOID, TIMESTAMPTZOID
+	INT8OID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID
 };
 
 /* A row of a transition table. */
@@ -320,6 +321,12 @@ insert_batch(Batch *batch, Tuplestorestate *rows)
 					 errdetail("An insert gave it another value than leadflow.now()."),
 					 errhint("Leave it out; occurred_at says when something happened."),
 					 err_column("activities", "recorded_at")));
+		if (!row.null[ACT_VOID_RECORDED_AT])
+			ereport(ERROR,
+					(errcode(ERRCODE_GENERATED_ALWAYS),
+					 errmsg("column \"void_recorded_at\" of \"activities\" is kept by leadflow"),
+					 errhint("Leave it out; an activity that is void from the start is so since recorded_at."),
+					 err_column("activities", "void_recorded_at")));
 		add_activity(batch, &row);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(batch->each);

@@ -103,9 +103,13 @@ model_argument(FunctionCallInfo fcinfo, int arg)
 	return model;
 }
 
-/* A state row computed from nothing but the tables, for any model. */
+/*
+ * A state row computed from nothing but the tables, for any model, and from
+ * activities that were recorded by an instant (DT_NOEND: all).
+ */
 static bool
-compute_row(const Model *model, int64 lead_id, TimestampTz at, Snapshot snapshot, StateRow *row)
+compute_row(const Model *model, int64 lead_id, TimestampTz at, TimestampTz known_at,
+			Snapshot snapshot, StateRow *row)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext inside;
@@ -121,7 +125,7 @@ compute_row(const Model *model, int64 lead_id, TimestampTz at, Snapshot snapshot
 	document = lead_document(lead_id, snapshot);
 	if (document)
 	{
-		state_rewind(model, row, at, snapshot);
+		state_rewind_known(model, row, at, known_at, snapshot);
 		fit_evaluate(model, document, &fit);
 		row->fit = fit.points;
 		row->lead_disqualifier = fit.disqualifier ? fit.disqualifier->id : 0;
@@ -154,9 +158,36 @@ leadflow_score(PG_FUNCTION_ARGS)
 	if (model->id == model_active()->id)
 		found = state_at(model, lead_id, at, GetActiveSnapshot(), &row);
 	else
-		found = compute_row(model, lead_id, at, GetActiveSnapshot(), &row);
+		found = compute_row(model, lead_id, at, DT_NOEND, GetActiveSnapshot(), &row);
 	if (!found)
 		PG_RETURN_NULL();
+	state_evaluate(model, &row, at, &score);
+	PG_RETURN_FLOAT8(score.score);
+}
+
+/* score_as_of(lead_id, at, model_id, known_at) → double precision */
+PG_FUNCTION_INFO_V1(leadflow_score_as_of);
+Datum
+leadflow_score_as_of(PG_FUNCTION_ARGS)
+{
+	const Model *model;
+	TimestampTz at;
+	TimestampTz known_at;
+	StateRow	row;
+	ScoreRow	score;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	at = PG_GETARG_TIMESTAMPTZ(1);
+	known_at = PG_ARGISNULL(3) ? at : PG_GETARG_TIMESTAMPTZ(3);
+	check_instant(at);
+	if (!lead_visible(PG_GETARG_INT64(0)))
+		PG_RETURN_NULL();
+	model = model_argument(fcinfo, 2);
+	if (!compute_row(model, PG_GETARG_INT64(0), at, known_at, GetActiveSnapshot(), &row))
+		PG_RETURN_NULL();
+	if (!lead_recorded(row.lead_id, known_at, GetActiveSnapshot()))
+		PG_RETURN_FLOAT8(0);
 	state_evaluate(model, &row, at, &score);
 	PG_RETURN_FLOAT8(score.score);
 }

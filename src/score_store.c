@@ -281,22 +281,12 @@ state_evaluate(const Model *model, const StateRow *row, TimestampTz at, ScoreRow
 	score->cycle = row->cycle;
 }
 
-/*
- * Calls back for each activity of a lead that is not voided, in time order.
- * Must be called between engine_enter() and engine_leave().
- */
-void
-activities_scan(int64 lead_id, TimestampTz from, TimestampTz to, Snapshot snapshot,
-				activity_callback callback, void *arg)
+/* Calls back for each activity that a statement returns. */
+static void
+scan_rows(EngineStatement *statement, Datum *values, int64 lead_id, Snapshot snapshot,
+		  activity_callback callback, void *arg)
 {
-	static EngineStatement statement = {
-		"SELECT occurred_at, id, kind, content, campaign_id, properties FROM leadflow.activities"
-		" WHERE lead_id = $1 AND occurred_at >= $2 AND occurred_at <= $3 AND voided_at IS NULL"
-		" ORDER BY occurred_at, id",
-		3, {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
-	};
-	Datum		values[3] = {Int64GetDatum(lead_id), TimestampTzGetDatum(from), TimestampTzGetDatum(to)};
-	uint64		n = engine_query_at(&statement, values, NULL, snapshot);
+	uint64		n = engine_query_at(statement, values, NULL, snapshot);
 	SPITupleTable *rows = SPI_tuptable;
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext each = AllocSetContextCreate(caller, "leadflow activity", ALLOCSET_DEFAULT_SIZES);
@@ -325,6 +315,44 @@ activities_scan(int64 lead_id, TimestampTz from, TimestampTz to, Snapshot snapsh
 	}
 	MemoryContextDelete(each);
 	SPI_freetuptable(rows);
+}
+
+#define ACTIVITY_COLUMNS "occurred_at, id, kind, content, campaign_id, properties"
+
+/*
+ * Calls back for each activity of a lead that is not voided, in time order.
+ * Must be called between engine_enter() and engine_leave().
+ */
+void
+activities_scan(int64 lead_id, TimestampTz from, TimestampTz to, Snapshot snapshot,
+				activity_callback callback, void *arg)
+{
+	static EngineStatement statement = {
+		"SELECT " ACTIVITY_COLUMNS " FROM leadflow.activities"
+		" WHERE lead_id = $1 AND occurred_at >= $2 AND occurred_at <= $3 AND voided_at IS NULL"
+		" ORDER BY occurred_at, id",
+		3, {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	};
+	Datum		values[3] = {Int64GetDatum(lead_id), TimestampTzGetDatum(from), TimestampTzGetDatum(to)};
+
+	scan_rows(&statement, values, lead_id, snapshot, callback, arg);
+}
+
+/* The same for those that were recorded by an instant, and were not known to be void then. */
+static void
+activities_scan_known(int64 lead_id, TimestampTz to, TimestampTz known_at, Snapshot snapshot,
+					  activity_callback callback, void *arg)
+{
+	static EngineStatement statement = {
+		"SELECT " ACTIVITY_COLUMNS " FROM leadflow.activities"
+		" WHERE lead_id = $1 AND occurred_at <= $2 AND recorded_at <= $3"
+		" AND (voided_at IS NULL OR void_recorded_at > $3)"
+		" ORDER BY occurred_at, id",
+		3, {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	};
+	Datum		values[3] = {Int64GetDatum(lead_id), TimestampTzGetDatum(to), TimestampTzGetDatum(known_at)};
+
+	scan_rows(&statement, values, lead_id, snapshot, callback, arg);
 }
 
 typedef struct TallyArgs
@@ -691,6 +719,17 @@ state_complete(const Model *model, StateRow *row, Snapshot snapshot)
 	state_combine(model, row, event_pending() ? event_peek(model, row->lead_id) : NULL, snapshot);
 }
 
+static void
+take_tally(StateRow *row, const Tally *tally)
+{
+	row->sums = tally->sums;
+	row->last_at = tally->last_at;
+	row->hand_raised_at = tally->hand_raised_at;
+	row->hand_raised_by = tally->hand_raised_by;
+	row->disqualified_at = tally->disqualified_at;
+	row->disqualified_by = tally->disqualified_by;
+}
+
 /*
  * The sums of a row as they were at an instant before its last_at.
  * Between engine_enter() and engine_leave().
@@ -701,12 +740,40 @@ state_rewind(const Model *model, StateRow *row, TimestampTz at, Snapshot snapsho
 	Tally		tally;
 
 	state_tally(model, row->lead_id, at, snapshot, &tally);
-	row->sums = tally.sums;
-	row->last_at = tally.last_at;
-	row->hand_raised_at = tally.hand_raised_at;
-	row->hand_raised_by = tally.hand_raised_by;
-	row->disqualified_at = tally.disqualified_at;
-	row->disqualified_by = tally.disqualified_by;
+	take_tally(row, &tally);
+}
+
+/* The same from what was recorded by an instant (DT_NOEND: everything). */
+void
+state_rewind_known(const Model *model, StateRow *row, TimestampTz at, TimestampTz known_at,
+				   Snapshot snapshot)
+{
+	Tally		tally;
+	TallyArgs	args = {model, &tally};
+
+	tally_init(model, &tally);
+	activities_scan_known(row->lead_id, at, known_at, snapshot, add_to_tally, &args);
+	tally_finish(model, &tally);
+	take_tally(row, &tally);
+}
+
+/* Was anything of a lead recorded by an instant? */
+bool
+lead_recorded(int64 lead_id, TimestampTz known_at, Snapshot snapshot)
+{
+	static EngineStatement statement = {
+		"SELECT FROM leadflow.leads l WHERE l.id = $1 AND (l.created_at <= $2"
+		" OR EXISTS (SELECT FROM leadflow.activities a WHERE a.lead_id = $1 AND a.recorded_at <= $2))",
+		2, {INT8OID, TIMESTAMPTZOID}
+	};
+	Datum		values[2] = {Int64GetDatum(lead_id), TimestampTzGetDatum(known_at)};
+	EngineContext engine;
+	bool		found;
+
+	engine_enter(&engine);
+	found = engine_query_at(&statement, values, NULL, snapshot) > 0;
+	engine_leave(&engine);
+	return found;
 }
 
 /* State of a lead at an instant as the snapshot and this transaction have it. */

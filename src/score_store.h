@@ -120,6 +120,8 @@ extern void state_refit(const Model *model, StateRow *row, Snapshot snapshot);
 extern void state_combine(const Model *model, StateRow *row, const Delta *delta, Snapshot snapshot);
 extern void state_complete(const Model *model, StateRow *row, Snapshot snapshot);
 extern void state_rewind(const Model *model, StateRow *row, TimestampTz at, Snapshot snapshot);
+extern void state_rewind_known(const Model *model, StateRow *row, TimestampTz at, TimestampTz known_at,
+							   Snapshot snapshot);
 extern bool state_at(const Model *model, int64 lead_id, TimestampTz at, Snapshot snapshot,
 					 StateRow *row);
 extern void state_evaluate(const Model *model, const StateRow *row, TimestampTz at, ScoreRow *score);
@@ -138,6 +140,7 @@ extern void activities_scan(int64 lead_id, TimestampTz from, TimestampTz to, Sna
 extern void state_tally(const Model *model, int64 lead_id, TimestampTz to, Snapshot snapshot,
 						Tally *tally);
 extern Jsonb *lead_document(int64 lead_id, Snapshot snapshot);	/* NULL = no such lead */
+extern bool lead_recorded(int64 lead_id, TimestampTz known_at, Snapshot snapshot);
 
 /*
  * Rows of new leads are made with their fit, watch bits given by the caller for

@@ -11,6 +11,12 @@ CREATE OR REPLACE FUNCTION leadflow._activities_updated() RETURNS trigger
 COMMENT ON FUNCTION leadflow._activities_updated() IS
 'Trigger, after UPDATE of activities: their leads are computed anew when the transaction ends.';
 
+CREATE OR REPLACE FUNCTION leadflow._activity_voided() RETURNS trigger
+	AS 'MODULE_PATHNAME', 'leadflow_activity_voided'
+	LANGUAGE C;
+COMMENT ON FUNCTION leadflow._activity_voided() IS
+'Trigger, before UPDATE of an activity that becomes void or counts again: keeps void_recorded_at.';
+
 CREATE OR REPLACE FUNCTION leadflow._activities_deleted() RETURNS trigger
 	AS 'MODULE_PATHNAME', 'leadflow_activities_deleted'
 	LANGUAGE C;

@@ -6,6 +6,13 @@ CREATE OR REPLACE FUNCTION leadflow.score(lead_id bigint, at timestamptz DEFAULT
 COMMENT ON FUNCTION leadflow.score(bigint, timestamptz, bigint) IS
 'A lead''s score at an instant, in points of 0 to the model''s max_score, with the active model or any other (model_id). Activities later than that instant do not count; attributes are as they are now. NULL for a lead that is unknown or that the caller cannot see (needs SELECT on leads); 22023 for an unknown model or an instant that is not finite. O(groups) at or after the lead''s last scored activity with the active model, else O(activities of the lead).';
 
+CREATE OR REPLACE FUNCTION leadflow.score_as_of(lead_id bigint, at timestamptz, model_id bigint DEFAULT NULL,
+	known_at timestamptz DEFAULT NULL) RETURNS double precision
+	AS 'MODULE_PATHNAME', 'leadflow_score_as_of'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION leadflow.score_as_of(bigint, timestamptz, bigint, timestamptz) IS
+'What a lead''s score at an instant was, with the active model or any other (model_id), by what was recorded by known_at (default: that same instant; infinity = all that is recorded): activities that occurred by at and were recorded by known_at, without those of which it was recorded by then that they are void. What was changed or deleted since is not brought back; attributes, kinds and the model are as they are now. 0 for a lead of which nothing was recorded by known_at (created later, and no activity). NULL for a lead that is unknown or that the caller cannot see (needs SELECT on leads), and for NULL; 22023 for an unknown model or an instant that is not finite. O(activities of the lead).';
+
 CREATE OR REPLACE FUNCTION leadflow._lead_score(lead_id bigint, state_model_id bigint, watch integer,
 	cycle integer, sums double precision[], last_at timestamptz, hand_raised_at timestamptz,
 	disqualified_at timestamptz, disqualified_by bigint, fit_points double precision, persona_id bigint,

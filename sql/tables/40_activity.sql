@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS leadflow.activities (
 	properties jsonb,
 	voided_at timestamptz,
 	void_reason text,
+	void_recorded_at timestamptz,
 	PRIMARY KEY (lead_id, occurred_at, id),
 	CONSTRAINT activities_occurred_at CHECK (isfinite(occurred_at)),
 	CONSTRAINT activities_void CHECK ((voided_at IS NULL) = (void_reason IS NULL) AND isfinite(voided_at))
@@ -44,3 +45,4 @@ COMMENT ON COLUMN leadflow.activities.member_id IS 'Who did it, for what our peo
 COMMENT ON COLUMN leadflow.activities.properties IS 'Whatever else the source says; conditions see it as $.properties.';
 COMMENT ON COLUMN leadflow.activities.voided_at IS 'When it was taken out of every figure (bot click, duplicate); set together with void_reason.';
 COMMENT ON COLUMN leadflow.activities.void_reason IS 'Why it was taken out.';
+COMMENT ON COLUMN leadflow.activities.void_recorded_at IS 'When it was recorded that it is void (score_as_of()); NULL = it counts, or was void from the start; kept by leadflow.';

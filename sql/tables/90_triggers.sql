@@ -77,6 +77,10 @@ CREATE OR REPLACE TRIGGER activity_kinds_touches
 CREATE OR REPLACE TRIGGER activities_inserted AFTER INSERT ON leadflow.activities
 	REFERENCING NEW TABLE AS new_rows
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._activities_inserted();
+CREATE OR REPLACE TRIGGER zz_activities_voided BEFORE UPDATE ON leadflow.activities
+	FOR EACH ROW WHEN ((OLD.voided_at IS NULL) <> (NEW.voided_at IS NULL)
+		OR NEW.void_recorded_at IS DISTINCT FROM OLD.void_recorded_at)
+	EXECUTE FUNCTION leadflow._activity_voided();
 CREATE OR REPLACE TRIGGER activities_updated AFTER UPDATE ON leadflow.activities
 	REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._activities_updated();
