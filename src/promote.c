@@ -40,18 +40,18 @@
 /* A lead whose points suffice. */
 typedef struct Candidate
 {
-	int64 lead_id;
-	double total; /* before the last clamp */
+	int64		lead_id;
+	double		total;			/* before the last clamp */
 } Candidate;
 
 /* A lead that passes the whole gate. */
 typedef struct Ready
 {
-	int64 lead_id;
-	double score;
-	char *rank;
-	char *from_stage;
-	const char *to_stage; /* as far as can be seen beforehand */
+	int64		lead_id;
+	double		score;
+	char	   *rank;
+	char	   *from_stage;
+	const char *to_stage;		/* as far as can be seen beforehand */
 } Ready;
 
 static int
@@ -88,16 +88,16 @@ find_candidates(const Model *model, StateTable *table, TimestampTz now, Snapshot
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext each = AllocSetContextCreate(caller, "leadflow ready lead", ALLOCSET_DEFAULT_SIZES);
 	TableScanDesc scan = table_beginscan(table->rel, snapshot, 0, NULL);
-	int64 room = 1024;
-	Candidate *found = palloc(sizeof(Candidate) * room);
+	int64		room = 1024;
+	Candidate  *found = palloc(sizeof(Candidate) * room);
 
 	*n = 0;
 	while (table_scan_getnextslot(scan, ForwardScanDirection, table->slot))
 	{
-		StateRow row;
-		ScoreRow score;
-		bool hand_raise;
-		bool suffices;
+		StateRow	row;
+		ScoreRow	score;
+		bool		hand_raise;
+		bool		suffices;
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(each);
@@ -128,10 +128,10 @@ static int64
 keep_visible(Candidate *candidates, int64 n, Snapshot snapshot)
 {
 	static SPIPlanPtr plan = NULL;
-	int64 *ids = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * Max(n, 1));
-	int64 kept = 0;
-	int64 c = 0;
-	Datum array;
+	int64	   *ids = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * Max(n, 1));
+	int64		kept = 0;
+	int64		c = 0;
+	Datum		array;
 
 	for (int64 i = 0; i < n; i++)
 		ids[i] = candidates[i].lead_id;
@@ -140,8 +140,8 @@ keep_visible(Candidate *candidates, int64 n, Snapshot snapshot)
 		elog(ERROR, "SPI_connect failed");
 	if (plan == NULL)
 	{
-		Oid types[1] = {INT8ARRAYOID};
-		SPIPlanPtr prepared = SPI_prepare("SELECT id FROM leadflow.leads WHERE id = ANY ($1) ORDER BY id",
+		Oid			types[1] = {INT8ARRAYOID};
+		SPIPlanPtr	prepared = SPI_prepare("SELECT id FROM leadflow.leads WHERE id = ANY ($1) ORDER BY id",
 										  1, types);
 
 		if (prepared == NULL || SPI_keepplan(prepared) != 0)
@@ -152,7 +152,7 @@ keep_visible(Candidate *candidates, int64 n, Snapshot snapshot)
 		elog(ERROR, "SPI_execute_snapshot failed");
 	for (uint64 r = 0; r < SPI_processed; r++)
 	{
-		int64 id = spi_int64(r, 1);
+		int64		id = spi_int64(r, 1);
 
 		while (c < n && candidates[c].lead_id < id)
 			c++;
@@ -166,8 +166,8 @@ keep_visible(Candidate *candidates, int64 n, Snapshot snapshot)
 static char *
 stage_of(Relation leads, TupleTableSlot *slot)
 {
-	bool isnull;
-	Datum stage = slot_getattr(slot, SPI_fnumber(RelationGetDescr(leads), "stage"), &isnull);
+	bool		isnull;
+	Datum		stage = slot_getattr(slot, SPI_fnumber(RelationGetDescr(leads), "stage"), &isnull);
 
 	return TextDatumGetCString(stage);
 }
@@ -177,13 +177,13 @@ static bool
 is_ready(const Model *model, Relation leads, TupleTableSlot *slot, int64 lead_id, TimestampTz now,
 		 Snapshot snapshot, Ready *ready)
 {
-	StateRow row;
-	ScoreRow score;
-	bool hand_raise;
-	bool goes_on;
-	bool should_free;
-	HeapTuple lead;
-	char *missing;
+	StateRow	row;
+	ScoreRow	score;
+	bool		hand_raise;
+	bool		goes_on;
+	bool		should_free;
+	HeapTuple	lead;
+	char	   *missing;
 
 	if (!state_at(model, lead_id, now, snapshot, &row) || !row_fetch(leads, lead_id, snapshot, slot))
 		return false;
@@ -215,11 +215,11 @@ find_ready(int64 n, bool dry_run, Relation leads, int64 *nfound)
 	TupleTableSlot *slot = table_slot_create(leads, NULL);
 	TimestampTz now = clock_now();
 	const Model *model;
-	StateTable table;
-	Snapshot snapshot;
-	Candidate *candidates;
-	int64 ncandidates;
-	Ready *ready;
+	StateTable	table;
+	Snapshot	snapshot;
+	Candidate  *candidates;
+	int64		ncandidates;
+	Ready	   *ready;
 
 	/* from here on the active model stays what it is */
 	state_open(&table, dry_run ? AccessShareLock : RowExclusiveLock);
@@ -238,8 +238,8 @@ find_ready(int64 n, bool dry_run, Relation leads, int64 *nfound)
 	for (int64 i = 0; i < ncandidates && *nfound < n; i++)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(each);
-		Ready *next = &ready[*nfound];
-		bool found;
+		Ready	   *next = &ready[*nfound];
+		bool		found;
 
 		CHECK_FOR_INTERRUPTS();
 		found = is_ready(model, leads, slot, candidates[i].lead_id, now, snapshot, next);
@@ -263,8 +263,8 @@ find_ready(int64 n, bool dry_run, Relation leads, int64 *nfound)
 static void
 promote(const Ready *ready, int64 n)
 {
-	int64 *ids = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * Max(n, 1));
-	int quiet = quiet_suspend();
+	int64	   *ids = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * Max(n, 1));
+	int			quiet = quiet_suspend();
 
 	for (int64 i = 0; i < n; i++)
 		ids[i] = ready[i].lead_id;
@@ -279,8 +279,8 @@ promote(const Ready *ready, int64 n)
 static char *
 stage_now(Relation leads, TupleTableSlot *slot, const Ready *ready, Snapshot snapshot)
 {
-	bool isnull;
-	char *stage;
+	bool		isnull;
+	char	   *stage;
 
 	if (!row_fetch(leads, ready->lead_id, snapshot, slot))
 		return NULL;
@@ -298,13 +298,13 @@ Datum
 leadflow_promote_ready(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	int64 n = PG_ARGISNULL(0) ? -1 : PG_GETARG_INT32(0);
-	bool dry_run;
-	Relation leads;
+	int64		n = PG_ARGISNULL(0) ? -1 : PG_GETARG_INT32(0);
+	bool		dry_run;
+	Relation	leads;
 	TupleTableSlot *slot;
-	Snapshot snapshot;
-	Ready *ready;
-	int64 nready;
+	Snapshot	snapshot;
+	Ready	   *ready;
+	int64		nready;
 
 	if (!PG_ARGISNULL(0) && n < 0)
 		ereport(ERROR,
@@ -332,8 +332,8 @@ leadflow_promote_ready(PG_FUNCTION_ARGS)
 	for (int64 i = 0; i < nready; i++)
 	{
 		const char *stage = dry_run ? ready[i].to_stage : stage_now(leads, slot, &ready[i], snapshot);
-		Datum values[4];
-		bool nulls[4] = {false};
+		Datum		values[4];
+		bool		nulls[4] = {false};
 
 		if (stage == NULL)
 			continue;
