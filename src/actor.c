@@ -75,6 +75,14 @@ member_of_session(const StageConfig *config)
 	return member;
 }
 
+bool
+actor_is_member(int64 member_id)
+{
+	const Member *member = member_of_session(stage_config());
+
+	return member != NULL && member->id == member_id;
+}
+
 static void
 refuse_inactive(const Member *member)
 {

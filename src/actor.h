@@ -17,7 +17,10 @@ typedef struct Actor
 /* Roles …_app, superusers, the owner of the tables. */
 extern bool actor_may_act_for_others(void);
 
-/* Those, and …_admin: may insert in any stage and back-date moves. */
+/* Is the session that member's, by db_role? */
+extern bool actor_is_member(int64 member_id);
+
+/* Those that act for others, and …_admin: may insert in any stage and back-date moves. */
 extern bool actor_may_import(void);
 
 /* Refuses to write under leadflow.quiet but for those. */

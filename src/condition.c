@@ -319,3 +319,15 @@ leadflow_condition_check(PG_FUNCTION_ARGS)
 	}
 	PG_RETURN_BOOL(true);
 }
+
+/* _condition_holds(condition, document) → boolean, as everywhere in the engine */
+PG_FUNCTION_INFO_V1(leadflow_condition_holds);
+Datum
+leadflow_condition_holds(PG_FUNCTION_ARGS)
+{
+	if (PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	if (PG_ARGISNULL(0))
+		PG_RETURN_BOOL(true);
+	PG_RETURN_BOOL(condition_holds(condition_make(PG_GETARG_DATUM(0)), PG_GETARG_JSONB_P(1)));
+}

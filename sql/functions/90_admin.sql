@@ -38,7 +38,7 @@ DECLARE
 		scoring_rules,personas,persona_criteria,disqualifiers,queues,queue_members,routing_rules,sla_policies,
 		attribution_models,goals}';
 	-- Everyday functions that change something; the admin has all public ones but these.
-	everyday CONSTANT text[] := '{move,settle}';
+	everyday CONSTANT text[] := '{move,settle,approve_model}';
 	marketings CONSTANT text[] := '{promote_ready}';
 	owners_only CONSTANT text[] := '{install,setup_roles}';
 	groups CONSTANT text[] := '{reader,reviewer,marketing,sales,app,admin}';
@@ -106,7 +106,7 @@ BEGIN
 			AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
 		JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'leadflow'
 		CROSS JOIN unnest('{marketing,sales,app,admin}'::text[]) g (grp)
-		WHERE p.provolatile = 'v' AND (p.proname NOT LIKE '\_%' OR p.proname = '_rebuild') AND p.proname <> ALL (owners_only)
+		WHERE p.provolatile = 'v' AND (p.proname NOT LIKE '\_%' OR p.proname IN ('_rebuild', '_switch_model')) AND p.proname <> ALL (owners_only)
 			AND (g.grp = 'admin' OR p.proname = ANY (everyday)
 				OR (g.grp = 'marketing' AND p.proname = ANY (marketings)))
 	LOOP

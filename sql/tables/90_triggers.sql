@@ -184,6 +184,8 @@ CREATE OR REPLACE TRIGGER stage_history_engine_owned BEFORE INSERT OR UPDATE OR 
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
 CREATE OR REPLACE TRIGGER score_state_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.score_state
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
+CREATE OR REPLACE TRIGGER scoring_approvals_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.scoring_approvals
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
 CREATE OR REPLACE TRIGGER handoffs_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.handoffs
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
 CREATE OR REPLACE TRIGGER queue_state_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.queue_state
@@ -237,3 +239,29 @@ CREATE OR REPLACE TRIGGER settings_stay BEFORE DELETE OR TRUNCATE ON leadflow.se
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._settings_check();
 CREATE OR REPLACE TRIGGER shipped_stage_fixed BEFORE UPDATE OR DELETE ON leadflow.stages
 	FOR EACH ROW EXECUTE FUNCTION leadflow._shipped_stage_fixed();
+
+-- Agreement on models: what is in force is frozen, an edit withdraws approvals.
+CREATE OR REPLACE TRIGGER agreement BEFORE INSERT OR UPDATE OR DELETE ON leadflow.scoring_models
+	FOR EACH ROW EXECUTE FUNCTION leadflow._model_agreement();
+CREATE OR REPLACE TRIGGER agreement_truncate BEFORE TRUNCATE ON leadflow.scoring_models
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_agreement();
+CREATE OR REPLACE TRIGGER agreement BEFORE INSERT OR UPDATE OR DELETE ON leadflow.scoring_groups
+	FOR EACH ROW EXECUTE FUNCTION leadflow._model_agreement();
+CREATE OR REPLACE TRIGGER agreement_truncate BEFORE TRUNCATE ON leadflow.scoring_groups
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_agreement();
+CREATE OR REPLACE TRIGGER agreement BEFORE INSERT OR UPDATE OR DELETE ON leadflow.scoring_rules
+	FOR EACH ROW EXECUTE FUNCTION leadflow._model_agreement();
+CREATE OR REPLACE TRIGGER agreement_truncate BEFORE TRUNCATE ON leadflow.scoring_rules
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_agreement();
+CREATE OR REPLACE TRIGGER agreement BEFORE INSERT OR UPDATE OR DELETE ON leadflow.personas
+	FOR EACH ROW EXECUTE FUNCTION leadflow._model_agreement();
+CREATE OR REPLACE TRIGGER agreement_truncate BEFORE TRUNCATE ON leadflow.personas
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_agreement();
+CREATE OR REPLACE TRIGGER agreement BEFORE INSERT OR UPDATE OR DELETE ON leadflow.persona_criteria
+	FOR EACH ROW EXECUTE FUNCTION leadflow._model_agreement();
+CREATE OR REPLACE TRIGGER agreement_truncate BEFORE TRUNCATE ON leadflow.persona_criteria
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_agreement();
+CREATE OR REPLACE TRIGGER agreement BEFORE INSERT OR UPDATE OR DELETE ON leadflow.disqualifiers
+	FOR EACH ROW EXECUTE FUNCTION leadflow._model_agreement();
+CREATE OR REPLACE TRIGGER agreement_truncate BEFORE TRUNCATE ON leadflow.disqualifiers
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_agreement();

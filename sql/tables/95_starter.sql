@@ -122,7 +122,8 @@ CROSS JOIN (VALUES
 	('student', '$.job_title like_regex "\\y(student|intern|pupil)\\y" flag "i"', 'student')
 ) d (name, condition, reason)
 WHERE m.name = 'starter';
-UPDATE leadflow.scoring_models SET status = 'active' WHERE name = 'starter';
+-- In force though nobody approved it: definitions_in_force calls it shipped.
+UPDATE leadflow.scoring_models SET status = 'active', activated_at = leadflow.now() WHERE name = 'starter';
 
 -- ---- lifecycle ----
 INSERT INTO leadflow.stages (name, label, category, position, description) VALUES

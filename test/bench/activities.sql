@@ -50,6 +50,7 @@ CREATE INDEX ON bench.rules (activity_kind);
 BEGIN;
 DELETE FROM leadflow.sla_policies;
 INSERT INTO leadflow.activity_kinds (kind, role) SELECT DISTINCT activity_kind, 'engagement' FROM bench.rules;
+\i test/fixtures/thaw.sql
 UPDATE leadflow.scoring_models SET status = 'retired' WHERE status = 'active';
 -- A threshold that nobody reaches: the gate is asked each time, but nobody moves.
 INSERT INTO leadflow.scoring_models (name, mql_threshold, max_score)

@@ -9,6 +9,8 @@ SET extra_float_digits = 0;
 SET client_min_messages = warning;
 SET leadflow.clock = '2026-03-02 09:00Z';
 
+\i test/fixtures/thaw.sql
+
 -- A page is 1 point and a dated download 10; downloads are worth no more than the last two. Points stay.
 UPDATE leadflow.scoring_models SET status = 'retired' WHERE status = 'active';
 INSERT INTO leadflow.scoring_models (id, name, mql_threshold, max_score) VALUES (900, 'plain', 1e6, 1e6);

@@ -1,5 +1,6 @@
 -- What a hostile or unlucky client may do: each of these once crashed, lied or got stuck.
 \set VERBOSITY terse
+\i test/fixtures/thaw.sql
 INSERT INTO leadflow.team_members (full_name, email, team) VALUES ('S', 's@x', 'sales'), ('M', 'm@x', 'marketing');
 INSERT INTO leadflow.leads (email, job_title, company_size) SELECT i || '@x', 'CTO', 100 FROM generate_series(1, 60) i;
 INSERT INTO leadflow.campaigns (id, code, name) VALUES (1, 'c', 'c');

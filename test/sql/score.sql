@@ -8,6 +8,8 @@ SET extra_float_digits = -3;
 SET client_min_messages = warning;
 SET leadflow.clock = '2026-03-02 12:00Z';	-- a Monday
 
+\i test/fixtures/thaw.sql
+
 -- A scratch model: everything goes to a group that neither decays nor clamps, until said otherwise.
 UPDATE leadflow.scoring_models SET status = 'retired' WHERE status = 'active';
 INSERT INTO leadflow.scoring_models (id, name, mql_threshold, max_score) VALUES (900, 'scratch', 1e6, 1e6);

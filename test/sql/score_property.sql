@@ -19,6 +19,7 @@
 SET timezone = 'UTC';
 SET client_min_messages = warning;
 SET extra_float_digits = 0;
+\i test/fixtures/thaw.sql
 
 CREATE TABLE differences (round integer, what text, lead_id bigint, at timestamptz, kept text, recomputed text);
 CREATE TABLE done (histories bigint, transactions bigint, rolled_back bigint, compared bigint, activities bigint);

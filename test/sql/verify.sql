@@ -9,6 +9,8 @@ SET leadflow.clock = '2026-03-02 09:00Z';	-- a Monday
 
 SELECT * FROM leadflow.verify();
 
+\i test/fixtures/thaw.sql
+
 --
 -- A small world. The model: fit at most 40; web at most 50, halves in 10 days; deeds
 -- -10 to 30, for ever.

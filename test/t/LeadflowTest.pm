@@ -10,7 +10,7 @@ use File::Basename qw(dirname);
 use PostgreSQL::Test::Cluster;
 use Test::More;
 
-our @EXPORT = qw(start_node real_data is_verified);
+our @EXPORT = qw(start_node real_data no_gate is_verified);
 
 # A server of its own, named after the test. How it finds the extension stands in
 # $TEMP_CONFIG (test/run, test/cluster).
@@ -36,6 +36,20 @@ sub real_data
 		return undef unless -r "$dir/$file";
 	}
 	return abs_path($dir);
+}
+
+# A model that promotes nobody, put in force as a site would do it; there is a member of each team.
+sub no_gate
+{
+	my ($node, $db) = @_;
+	$node->safe_psql($db, q{
+		SELECT leadflow.clone_model(id) AS model FROM leadflow.scoring_models WHERE status = 'active' \gset
+		UPDATE leadflow.scoring_models SET mql_threshold = 1e9, handoff_threshold = NULL WHERE id = :model;
+		SELECT leadflow.approve_model(:model, team, min(id)) FROM leadflow.team_members
+		WHERE team IN ('marketing', 'sales') GROUP BY team;
+		SELECT leadflow.activate_model(:model);
+	});
+	return;
 }
 
 # Where verify() finds something, a few rows of each check tell enough.
