@@ -5,6 +5,7 @@
 SET timezone = 'UTC';
 SET datestyle = 'ISO, YMD';
 SET client_min_messages = warning;
+\i test/fixtures/thaw.sql
 SET leadflow.clock = '2026-03-02 09:00Z';	-- a Monday
 SHOW leadflow.quiet;
 

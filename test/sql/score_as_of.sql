@@ -5,6 +5,7 @@
 SET timezone = 'UTC';
 SET datestyle = 'ISO, YMD';
 SET client_min_messages = warning;
+\i test/fixtures/thaw.sql
 SET extra_float_digits = -3;
 SET leadflow.clock = '2026-01-01 00:00Z';
 
