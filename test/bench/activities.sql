@@ -1,22 +1,26 @@
 -- What the benchmark of activity inserts needs, in a database with leadflow:
 --   bench.activity_rows()  rows that are always the same, made by arithmetic
 --   the scoring model "bench" of leadflow: 50 rules over 20 kinds, 25 of them with a
---   jsonpath, in three groups (half-life 30 days, 7 days, none)
+--   jsonpath, 10 with a limit, in three groups (half-life 30 days, 7 days, none)
 --   the same table of activities without leadflow: bench_plain (primary key alone),
 --   bench_fk (and a foreign key to leads), bench_row and bench_stmt (and a trigger that
---   keeps the same sums)
+--   keeps the same sums, without limits)
 --
--- psql variables: leads (number of leads), ticks (clock ticks a second).
+-- psql variables: leads (number of leads), limits (off = the rules have none).
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
 
 CREATE SCHEMA bench;
 
--- CPU seconds that this backend has used.
-SELECT format($$
-	CREATE FUNCTION bench.cpu() RETURNS double precision LANGUAGE sql AS
-	'SELECT (f[14]::double precision + f[15]::double precision) / %s
-	FROM string_to_array(pg_read_file(''/proc/self/stat''), '' '') f'$$, :ticks) \gexec
+-- CPU seconds that this backend has used, user and system.
+CREATE FUNCTION bench.cpu() RETURNS double precision LANGUAGE sql AS $$
+	SELECT split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)::double precision / 1e9
+$$;
+
+-- Its own memory, bytes: what it shares with others is not in it.
+CREATE FUNCTION bench.memory() RETURNS bigint LANGUAGE sql AS $$
+	SELECT 1024 * substring(pg_read_file('/proc/self/status') FROM 'RssAnon:\s*(\d+)')::bigint
+$$;
 
 CREATE FUNCTION bench.hash(i bigint, salt integer) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
 	SELECT b.h # (b.h >> 13)
@@ -38,12 +42,25 @@ LANGUAGE sql AS $$
 	FROM generate_series(1, rows) i
 $$;
 
--- The model, for everybody. Every second rule has a condition.
+-- The model, for everybody. Every second rule has a condition; ten kinds have a rule with a limit,
+-- half of those rules a condition, too.
 CREATE TABLE bench.rules AS
 SELECT i AS id, 'kind_' || 1 + (i - 1) % 20 AS activity_kind, 1 + i % 10 AS points, 1 + i % 3 AS grp,
 	CASE WHEN (i + i / 20) % 2 = 1 THEN (ARRAY['$.properties.n >= ' || i, '$.properties.plan == "pro"',
-		'$.content starts with "/page/1"'])[1 + i % 3]::jsonpath END AS condition
-FROM generate_series(1, 50) i;
+		'$.content starts with "/page/1"'])[1 + i % 3]::jsonpath END AS condition,
+	l.max_count, l.per, l.once_per
+FROM generate_series(1, 50) i
+LEFT JOIN (VALUES
+	(1, 1, NULL, NULL::jsonpath),
+	(6, 1, 'day', NULL),
+	(12, 5, 'month', NULL),
+	(17, 1, NULL, '$.content'),
+	(23, 2, 'week', '$.properties.plan'),
+	(28, 3, 'day', NULL),
+	(34, 1, 'hour', NULL),
+	(39, 10, NULL, NULL),
+	(45, 1, 'quarter', '$.content'),
+	(50, 3, 'week', NULL)) l (id, max_count, per, once_per) ON l.id = i AND :'limits' <> 'off';
 ALTER TABLE bench.rules ADD PRIMARY KEY (id);
 CREATE INDEX ON bench.rules (activity_kind);
 
@@ -58,8 +75,8 @@ VALUES ('bench', 1e9, 1e9) RETURNING id AS model \gset
 INSERT INTO leadflow.scoring_groups (model_id, name, axis, min_points, max_points, half_life)
 VALUES (:model, '1', 'engagement', -1e9, 1e9, '30 days'), (:model, '2', 'engagement', -1e9, 1e9, '7 days'),
 	(:model, '3', 'engagement', -1e9, 1e9, NULL);
-INSERT INTO leadflow.scoring_rules (model_id, group_id, name, activity_kind, condition, points)
-SELECT :model, g.id, 'rule ' || r.id, r.activity_kind, r.condition, r.points
+INSERT INTO leadflow.scoring_rules (model_id, group_id, name, activity_kind, condition, points, max_count, per, once_per)
+SELECT :model, g.id, 'rule ' || r.id, r.activity_kind, r.condition, r.points, r.max_count, r.per, r.once_per
 FROM bench.rules r JOIN leadflow.scoring_groups g ON g.model_id = :model AND g.name = r.grp::text;
 UPDATE leadflow.scoring_models SET status = 'active' WHERE id = :model;
 COMMIT;
@@ -74,7 +91,7 @@ SELECT id, email, full_name, company, stage_since, created_at FROM leadflow.lead
 
 SELECT format('CREATE SCHEMA bench_%1$s;
 	CREATE TABLE bench_%1$s.activities (LIKE leadflow.activities INCLUDING CONSTRAINTS INCLUDING INDEXES);
-	ALTER TABLE bench_%1$s.activities ALTER recorded_at SET DEFAULT now()', variant)
+	ALTER TABLE bench_%1$s.activities ALTER recorded_at SET DEFAULT now(), ALTER id SET DEFAULT gen_random_uuid()', variant)
 FROM unnest('{plain,fk,row,stmt}'::text[]) variant \gexec
 SELECT format('ALTER TABLE bench_%s.activities ADD FOREIGN KEY (lead_id) REFERENCES bench.leads', variant)
 FROM unnest('{fk,row,stmt}'::text[]) variant \gexec
@@ -132,33 +149,51 @@ $$;
 CREATE TRIGGER score AFTER INSERT ON bench_stmt.activities REFERENCING NEW TABLE AS new_rows
 	FOR EACH STATEMENT EXECUTE FUNCTION bench_stmt.score();
 
--- All points of all leads at one instant: leadflow and the triggers must agree.
-CREATE FUNCTION bench.total(relation text) RETURNS double precision LANGUAGE plpgsql AS $$
+-- All points of all leads at one instant: the two triggers must agree.
+CREATE FUNCTION bench.total(relation text, at timestamptz) RETURNS double precision LANGUAGE plpgsql AS $$
 DECLARE
 	total double precision;
 BEGIN
-	IF relation = 'leadflow' THEN
-		SET LOCAL leadflow.clock = '2024-04-01 00:00+00';
-		SELECT sum(score) INTO total FROM leadflow.lead_scores;
-	ELSIF relation IN ('bench_row', 'bench_stmt') THEN
-		EXECUTE format('SELECT sum(s1 / bench.weight(1, $1, 30) + s2 / bench.weight(1, $1, 7) + s3) FROM %I.score', relation)
-		INTO total USING timestamptz '2024-04-01 00:00+00';
-	END IF;
+	EXECUTE format('SELECT sum(s1 / bench.weight(1, $1, 30) + s2 / bench.weight(1, $1, 7) + s3) FROM %I.score', relation)
+	INTO total USING at;
 	RETURN total;
 END
 $$;
 
--- A transaction a row, from row "first" of "rows" to row "last".
-SELECT format('CREATE PROCEDURE bench.one_by_one_%1$s(first bigint, last bigint, rows bigint) LANGUAGE plpgsql AS $body$
+-- Leadflow, which knows limits, must agree with plain SQL over the activities, for some leads of the first ones.
+CREATE FUNCTION bench.check_scores(at timestamptz, first_leads bigint, sample bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	leads CONSTANT bigint[] := ARRAY(SELECT id FROM generate_series(1, first_leads) id ORDER BY hashint8(id) LIMIT sample);
+	wrong text;
+	compared bigint;
+BEGIN
+	PERFORM set_config('leadflow.clock', at::text, true);
+	SELECT string_agg(o.lead_id || ': ' || coalesce(k.score::text, 'none') || ' for ' || o.score, ', ')
+		FILTER (WHERE (abs(k.score - o.score) <= 1e-9 * greatest(1, o.magnitude)) IS NOT TRUE), count(*)
+	INTO wrong, compared
+	FROM leadflow._oracle_scores(at, NULL, leads) o
+	LEFT JOIN (SELECT s.lead_id, s.score FROM leadflow.lead_scores s WHERE s.lead_id = ANY (leads)) k USING (lead_id);
+	IF wrong IS NOT NULL OR compared <> cardinality(leads) THEN
+		RAISE EXCEPTION 'leadflow and plain SQL disagree about scores' USING DETAIL = wrong;
+	END IF;
+END
+$$;
+
+-- Rows for one_by_one_…(), made beforehand.
+CREATE UNLOGGED TABLE bench.pending (
+	n bigint, lead_id bigint, occurred_at timestamptz, id uuid, kind text, content text, properties jsonb);
+
+-- Rows "first" to "last", a transaction each.
+SELECT format('CREATE PROCEDURE bench.one_by_one_%1$s(first bigint, last bigint) LANGUAGE plpgsql AS $body$
 	DECLARE
 		r record;
 	BEGIN
-		FOR r IN SELECT * FROM bench.activity_rows(rows, %2$s) OFFSET first - 1 LIMIT last - first + 1 LOOP
+		FOR r IN SELECT * FROM bench.pending WHERE n BETWEEN first AND last ORDER BY n LOOP
 			INSERT INTO %1$s.activities (lead_id, occurred_at, id, kind, content, properties)
 			VALUES (r.lead_id, r.occurred_at, r.id, r.kind, r.content, r.properties);
 			COMMIT;
 		END LOOP;
-	END $body$', relation, :leads)
+	END $body$', relation)
 FROM unnest('{leadflow,bench_plain,bench_fk,bench_row,bench_stmt}'::text[]) relation \gexec
 
 VACUUM (FREEZE, ANALYZE);
