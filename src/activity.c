@@ -10,7 +10,8 @@
  *	  →  clocks and hand-offs that a sales touch settles  →  credits
  *
  * A lead's row in leads is locked before its state row and only if the gate opens
- * or evidence was taken away.  Since the decision is made on the very version of
+ * or evidence was taken away (and always where the transaction goes on: its next
+ * flush would come to lock the lead while it holds the state).  Since the decision is made on the very version of
  * the state row that is then replaced, it fires exactly once.
  *-------------------------------------------------------------------------
  */
@@ -542,6 +543,7 @@ typedef struct Flush
 	TupleTableSlot *lead_slot;
 	Snapshot	snapshot;
 	TimestampTz now;
+	bool		settles;		/* the transaction goes on afterwards */
 	Promotion  *promotions;
 	int			npromotions;
 	int64	   *demotions;
@@ -674,7 +676,7 @@ flush_lock(Flush *flush, int64 lead_id)
 		flush->lead_slot = table_slot_create(flush->leads, NULL);
 		MemoryContextSwitchTo(caller);
 	}
-	return row_lock(flush->leads, lead_id, flush->lead_slot);
+	return row_lock(flush->leads, lead_id, LockTupleNoKeyExclusive, flush->lead_slot);
 }
 
 static void
@@ -686,6 +688,12 @@ flush_lead(Flush *flush, const Delta *delta)
 		UNLOCKED, LOCKED, MISSING
 	}			lead_row = UNLOCKED;
 
+	/* a later flush of this transaction may want the lead, too: its lock comes before the state's */
+	if (flush->settles)
+	{
+		lead_row = flush_lock(flush, delta->lead_id) ? LOCKED : MISSING;
+		flush_snapshot(flush);
+	}
 	for (;;)
 	{
 		StateRow	row;
@@ -768,10 +776,10 @@ flush_lead(Flush *flush, const Delta *delta)
 	}
 }
 
-void
-activity_flush(void)
+static void
+flush_all(bool settles)
 {
-	Flush		flush = {.now = clock_now()};
+	Flush		flush = {.now = clock_now(), .settles = settles};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "leadflow flush", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext each = AllocSetContextCreate(context, "leadflow flush lead", ALLOCSET_DEFAULT_SIZES);
@@ -832,13 +840,25 @@ activity_flush(void)
 	MemoryContextDelete(context);
 }
 
+void
+activity_flush(void)
+{
+	flush_all(false);
+}
+
+void
+activity_settle(void)
+{
+	while (event_pending())
+		flush_all(true);
+}
+
 /* settle() → void */
 PG_FUNCTION_INFO_V1(leadflow_settle);
 Datum
 leadflow_settle(PG_FUNCTION_ARGS)
 {
-	while (event_pending())
-		activity_flush();
+	activity_settle();
 	PG_RETURN_VOID();
 }
 
@@ -905,7 +925,9 @@ leadflow_reference_deleted(PG_FUNCTION_ARGS)
 
 	engine_enter(&engine);
 	array = int8_array(ids, n);
-	if (engine_query(is_campaign ? &campaigns : &members, &array, NULL) > 0)
+	/* under SERIALIZABLE, too: what this transaction doesn't see refers to it all the same */
+	CommandCounterIncrement();
+	if (engine_query_at(is_campaign ? &campaigns : &members, &array, NULL, GetLatestSnapshot()) > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 				 errmsg("delete on table \"%s\" violates the references of activities", table),

@@ -3,8 +3,8 @@
  *	  One flag for each part of the configuration: has it changed?
  *
  * The callback does no catalog access.  A part is loaded at the latest
- * snapshot, so that a session in REPEATABLE READ does not keep an old one for
- * its later transactions; it becomes valid as the last step, so that an error while
+ * snapshot, so that a session in REPEATABLE READ or SERIALIZABLE does not keep an old one for
+ * its later transactions, nor write by it; it becomes valid as the last step, so that an error while
  * loading leaves nothing half done, and a change that arrives while loading
  * leaves it stale.  What an aborted transaction changed is invalidated again
  * by core when it aborts, if it was announced; if not, see below.
@@ -98,12 +98,15 @@ config_get(ConfigPart *part)
 	{
 		engine_enter(&engine);
 		caller = MemoryContextSwitchTo(context);
+		engine_reads_latest = true;
 		data = part->load();
+		engine_reads_latest = false;
 		MemoryContextSwitchTo(caller);
 		engine_leave(&engine);
 	}
 	PG_CATCH();
 	{
+		engine_reads_latest = false;
 		part->stale = true;
 		MemoryContextDelete(context);
 		PG_RE_THROW();

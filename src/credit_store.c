@@ -158,11 +158,11 @@ lock_deals(const IdSet *deals)
 
 	for (int i = 0; i < present.n; i++)
 	{
-		if (!row_lock_named("deal_state", present.ids[i]))
+		if (!row_lock_named("deal_state", present.ids[i], LockTupleNoKeyExclusive))
 		{
 			add_deal_state(&present.ids[i], 1);
 			CommandCounterIncrement();
-			(void) row_lock_named("deal_state", present.ids[i]);
+			(void) row_lock_named("deal_state", present.ids[i], LockTupleNoKeyExclusive);
 		}
 	}
 }

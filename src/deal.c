@@ -602,7 +602,7 @@ leadflow_deal_contacts_changed(PG_FUNCTION_ARGS)
 
 	/* who changes the deal, or its contacts, has this; a deleted one has none */
 	for (int i = 0; i < deals.n; i++)
-		(void) row_lock_named("deals", deals.ids[i]);
+		(void) row_lock_named("deals", deals.ids[i], LockTupleNoKeyExclusive);
 	locked = credit_lock_leads(&deals, &former);
 	credit_deals_changed(&deals, &former, &locked);
 	return PointerGetDatum(NULL);

@@ -100,7 +100,7 @@ void
 deal_leads_lock(const IdSet *leads)
 {
 	for (int i = 0; i < leads->n; i++)
-		(void) row_lock_named("leads", leads->ids[i]);
+		(void) row_lock_named("leads", leads->ids[i], LockTupleNoKeyExclusive);
 }
 
 DealLead *

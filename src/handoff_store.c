@@ -168,7 +168,7 @@ queue_enter(int64 queue_id, int *n)
 	Datum		value = Int64GetDatum(queue_id);
 
 	/* in this order: what is read must be what the one before left */
-	(void) row_lock_named("queues", queue_id);
+	(void) row_lock_named("queues", queue_id, LockTupleNoKeyExclusive);
 	engine_enter(&engine);
 	*n = (int) engine_query(&available, &value, NULL);
 	MemoryContextSwitchTo(caller);

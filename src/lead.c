@@ -340,6 +340,7 @@ change_of(const LeadRow *old, const LeadRow *new, const bool *is_engine, bool ow
 		(column_changed(old, new, attnum[LEAD_STAGE_REASON] - 1) ||
 		 column_changed(old, new, attnum[LEAD_STAGE_NOTE] - 1));
 	change->attributes = attributes_changed(old, new, is_engine);
+	change->joined = lead_int64(new, LEAD_ACCOUNT_ID) != lead_int64(old, LEAD_ACCOUNT_ID);
 	change->old_owner = lead_int64(old, LEAD_OWNER_ID);
 	if (!change->moved && !change->corrected && !change->attributes &&
 		change->old_owner == lead_int64(new, LEAD_OWNER_ID))
@@ -435,7 +436,9 @@ leadflow_lead_deleted(PG_FUNCTION_ARGS)
 	scan_end(&scan);
 	qsort(ids, count, sizeof(int64), compare_ids);
 
-	/* the state first: who inserts activities now waits, and finds no lead */
+	/* who changed an activity holds it before its lead's state: so do we */
+	stage_activities_delete(ids, count);
+	/* then the state: who inserts activities now waits, and finds no lead */
 	score_leads_deleted(ids, count);
 	stage_children_delete(ids, count);
 	return PointerGetDatum(NULL);

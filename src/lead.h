@@ -61,6 +61,7 @@ typedef struct LeadUpdate
 	bool		owner_given;	/* by the client, in the same statement */
 	bool		corrected;		/* reason or note, without a move */
 	bool		attributes;		/* anything that the lead's document may have */
+	bool		joined;			/* another account */
 } LeadUpdate;
 
 /* transition.c, for the statement triggers; arrays are sorted by lead. */

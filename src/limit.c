@@ -336,7 +336,7 @@ window_make(const Model *model, Window *window, const LimitEntry *entries, int n
 }
 
 /*
- * Stored: for each run of entries that are alike rule and count (16 bits each),
+ * Stored: the model's fingerprint; then for each run of entries that are alike rule and count (16 bits each),
  * bucket and value where the rule has them, and the instants; in network byte order.
  * A rule that is not kept has count 0.
  */
@@ -381,9 +381,13 @@ get64(const char *from, uint64 *value)
 bytea *
 window_pack(const Model *model, const Window *window)
 {
-	bytea	   *packed = palloc(VARHDRSZ + (Size) window->n * (2 * sizeof(uint16) + 3 * sizeof(uint64)));
+	bytea	   *packed = palloc(VARHDRSZ + sizeof(uint32) +
+								(Size) window->n * (2 * sizeof(uint16) + 3 * sizeof(uint64)));
+	uint32		fingerprint = pg_hton32(model->fingerprint);
 	char	   *to = VARDATA(packed);
 
+	memcpy(to, &fingerprint, sizeof(fingerprint));
+	to += sizeof(fingerprint);
 	for (int i = 0, end; i < window->n; i = end)
 	{
 		const LimitEntry *entry = &window->entries[i];
@@ -406,14 +410,23 @@ window_pack(const Model *model, const Window *window)
 	return packed;
 }
 
-void
+/* False if it was packed under another definition. */
+bool
 window_unpack(const Model *model, Window *window, bytea *packed)
 {
 	const char *from = VARDATA_ANY(packed);
 	const char *end = from + VARSIZE_ANY_EXHDR(packed);
+	uint32		fingerprint;
+
+	memset(window, 0, sizeof(Window));
+	if (VARSIZE_ANY_EXHDR(packed) < sizeof(fingerprint))
+		return false;
+	memcpy(&fingerprint, from, sizeof(fingerprint));
+	if (pg_ntoh32(fingerprint) != model->fingerprint)
+		return false;
+	from += sizeof(fingerprint);
 
 	/* no entry is shorter than its instant, but for a rule that is not kept */
-	window->n = 0;
 	window->room = Max(8, (int) (VARSIZE_ANY_EXHDR(packed) / sizeof(uint32)));
 	window->entries = palloc(sizeof(LimitEntry) * window->room);
 	while (from < end)
@@ -450,4 +463,5 @@ window_unpack(const Model *model, Window *window, bytea *packed)
 			window->entries[window->n++] = entry;
 		}
 	}
+	return true;
 }

@@ -345,7 +345,6 @@ leadflow_lead_score(PG_FUNCTION_ARGS)
 		state_null[arguments[a]] = PG_ARGISNULL(a);
 	}
 	state_read(model, state, state_null, &row);
-	row.limits_missing = true;
 	if (row.outdated || event_pending() || at < row.last_at || (row.watch & WATCH_GATE))
 	{
 		/* from here on tables are read, and as their owner */

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -218,6 +219,7 @@ load_rules(Model *model)
 		rule->per = spi_copy_text(r, 8);
 		rule->once_per = spi_condition(r, 9);
 		rule->hand_raise = DatumGetBool(spi_value(r, 10, &isnull));
+		model->limited |= rule->max_count > 0;
 		model->nrules++;
 
 		if (kind->rules == NULL)
@@ -309,6 +311,7 @@ load_signature(Model *model)
 
 	engine_query(&statement, &id, NULL);
 	strlcpy(model->signature, spi_text(0, 1), sizeof(model->signature));
+	model->fingerprint = hash_bytes((unsigned char *) model->signature, strlen(model->signature));
 }
 
 static Model *

@@ -80,6 +80,8 @@ typedef struct Model
 	int64		id;				/* 0 = no model: kinds and roles only */
 	uint64		generation;		/* differs between any two compilations */
 	char		signature[33];	/* the same for two that mean the same */
+	uint32		fingerprint;	/* digest of it */
+	bool		limited;		/* has rules with a limit */
 	double		mql_threshold;
 	bool		hands_off;		/* handoff_threshold is not NULL */
 	double		handoff_threshold;

@@ -270,8 +270,7 @@ promote(const Ready *ready, int64 n)
 		ids[i] = ready[i].lead_id;
 	qsort(ids, n, sizeof(int64), compare_ids);
 	score_gate_check(ids, (int) n);
-	while (event_pending())
-		activity_flush();
+	activity_settle();
 	quiet_resume(quiet);
 }
 

@@ -178,8 +178,8 @@ same_limits(const Model *model, const StateRow *kept, const Window *window)
 {
 	bytea	   *packed;
 
-	if (!kept->has_limits || window->n == 0)
-		return !kept->has_limits && window->n == 0;
+	if (!kept->has_limits || !model->limited)
+		return !kept->has_limits && !model->limited;
 	packed = window_pack(model, window);
 	return datum_image_eq(kept->limits, PointerGetDatum(packed), false, -1);
 }
@@ -446,7 +446,7 @@ apply_prepared(StateTable *table, const Model *model)
 		slot_getallattrs(slot);
 		state_read(model, slot->tts_values, slot->tts_isnull, &lead.row);
 		if (lead.row.has_limits)
-			window_unpack(model, &window, DatumGetByteaPP(lead.row.limits));
+			(void) window_unpack(model, &window, DatumGetByteaPP(lead.row.limits));
 		lead.row.window = &window;
 		lead.tid = *(ItemPointer) DatumGetPointer(slot->tts_values[PREPARED_TID]);
 		lead.xmin = DatumGetTransactionId(slot->tts_values[PREPARED_XMIN]);

@@ -49,7 +49,7 @@ row_fetch(Relation rel, int64 key, Snapshot snapshot, TupleTableSlot *slot)
 }
 
 bool
-row_lock(Relation rel, int64 key, TupleTableSlot *slot)
+row_lock(Relation rel, int64 key, LockTupleMode mode, TupleTableSlot *slot)
 {
 	for (;;)
 	{
@@ -65,7 +65,7 @@ row_lock(Relation rel, int64 key, TupleTableSlot *slot)
 			ItemPointerData tid = slot->tts_tid;
 
 			result = table_tuple_lock(rel, &tid, snapshot, slot, GetCurrentCommandId(false),
-									  LockTupleNoKeyExclusive, LockWaitBlock,
+									  mode, LockWaitBlock,
 									  IsolationIsSerializable() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION,
 									  &failure);
 			if (result == TM_Ok)
@@ -98,11 +98,11 @@ row_lock(Relation rel, int64 key, TupleTableSlot *slot)
 }
 
 bool
-row_lock_named(const char *table, int64 key)
+row_lock_named(const char *table, int64 key, LockTupleMode mode)
 {
 	Relation	rel = table_open(engine_relation(table), RowShareLock);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	bool		found = row_lock(rel, key, slot);
+	bool		found = row_lock(rel, key, mode, slot);
 
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(rel, NoLock);

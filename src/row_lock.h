@@ -10,6 +10,7 @@
 #include "postgres.h"
 #include "executor/tuptable.h"
 #include "nodes/lockoptions.h"
+#include "nodes/lockoptions.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
@@ -17,12 +18,12 @@
 extern bool row_fetch(Relation rel, int64 key, Snapshot snapshot, TupleTableSlot *slot);
 
 /*
- * Locks the latest version of a row (FOR NO KEY UPDATE), waiting for whoever
- * has it, and returns it in the slot; false if there is none (any more).
+ * Locks the latest version of a row, waiting for whoever has it, and returns
+ * it in the slot; false if there is none (any more).
  */
-extern bool row_lock(Relation rel, int64 key, TupleTableSlot *slot);
+extern bool row_lock(Relation rel, int64 key, LockTupleMode mode, TupleTableSlot *slot);
 
 /* The same for a table by name, without the row's contents. */
-extern bool row_lock_named(const char *table, int64 key);
+extern bool row_lock_named(const char *table, int64 key, LockTupleMode mode);
 
 #endif							/* LEADFLOW_ROW_LOCK_H */

@@ -110,7 +110,6 @@ state_read(const Model *model, const Datum *values, const bool *nulls, StateRow 
 	row->has_limits = !nulls[STATE_LIMITS];
 	row->limits = values[STATE_LIMITS];
 	row->window = NULL;
-	row->limits_missing = false;
 	read_sums(model, row, values[STATE_SUMS]);
 #undef OPTIONAL
 }
@@ -160,7 +159,7 @@ state_write(const Model *model, const StateRow *row, Datum *values, bool *nulls)
 	OPTIONAL(STATE_CYCLE_SINCE, TimestampTzGetDatum, row->cycle_since,
 			 TIMESTAMP_IS_NOBEGIN(row->cycle_since));
 	if (row->window)
-		OPTIONAL(STATE_LIMITS, PointerGetDatum, window_pack(model, row->window), row->window->n == 0);
+		OPTIONAL(STATE_LIMITS, PointerGetDatum, window_pack(model, row->window), !model->limited);
 #undef OPTIONAL
 }
 
@@ -223,19 +222,21 @@ state_update(StateTable *table, const Model *model, StateRow *row)
 }
 
 /*
- * Adds what a transaction did.  Where what counts under a limit is not kept, the
- * row is outdated afterwards.
+ * Where what counts under a limit is not kept (or not read, or was kept under another
+ * definition), the row is outdated afterwards.
  */
 static void
 apply_limits(const Model *model, StateRow *row, const Delta *delta)
 {
+	bool		kept = true;
+
 	if (row->window == NULL)
 	{
 		row->window = palloc0(sizeof(Window));
-		if (row->has_limits)
+		kept = row->has_limits &&
 			window_unpack(model, row->window, DatumGetByteaPP(row->limits));
 	}
-	if (row->limits_missing ||
+	if (!kept ||
 		window_merge(model, row->window, &delta->window, row->sums, &row->last_at) == LIMIT_UNKNOWN)
 		row->outdated = true;
 }
@@ -442,6 +443,32 @@ state_refit(const Model *model, StateRow *row, Snapshot snapshot)
 	state_take_fit(row, &fit);
 }
 
+void
+score_leads_joined(const int64 *leads, int n)
+{
+	static EngineStatement statement = {
+		"SELECT DISTINCT account_id FROM leadflow.leads"
+		" WHERE id = ANY ($1) AND account_id IS NOT NULL ORDER BY account_id", 1, {INT8ARRAYOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	EngineContext engine;
+	int64	   *accounts;
+	Datum		ids;
+	int			count;
+
+	engine_enter(&engine);
+	ids = int8_array(leads, n);
+	count = (int) engine_query(&statement, &ids, NULL);
+	accounts = MemoryContextAllocHuge(caller, sizeof(int64) * Max(count, 1));
+	for (int i = 0; i < count; i++)
+		accounts[i] = spi_int64(i, 1);
+	engine_leave(&engine);
+	MemoryContextSwitchTo(caller);
+	for (int i = 0; i < count; i++)
+		(void) row_lock_named("accounts", accounts[i], LockTupleShare);
+	pfree(accounts);
+}
+
 /* New leads */
 void
 score_leads_added(const int64 *leads, const int *watch, int n)
@@ -452,11 +479,11 @@ score_leads_added(const int64 *leads, const int *watch, int n)
 	};
 	static EngineStatement insert = {
 		"INSERT INTO leadflow.score_state (lead_id, model_id, watch, sums, fit, persona_id, fit_known,"
-		" lead_disqualifier)"
-		" SELECT l, nullif($2, 0), w, $3, f, nullif(p, 0), nullif(k, 'NaN'), nullif(d, 0)"
+		" lead_disqualifier, limits)"
+		" SELECT l, nullif($2, 0), w, $3, f, nullif(p, 0), nullif(k, 'NaN'), nullif(d, 0), $9"
 		" FROM unnest($1, $4, $5, $6, $7, $8) u (l, w, f, p, k, d)",
-		8, {INT8ARRAYOID, INT8OID, FLOAT8ARRAYOID, INT4ARRAYOID, FLOAT8ARRAYOID,
-			INT8ARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID}
+		9, {INT8ARRAYOID, INT8OID, FLOAT8ARRAYOID, INT4ARRAYOID, FLOAT8ARRAYOID,
+			INT8ARRAYOID, FLOAT8ARRAYOID, INT8ARRAYOID, BYTEAOID}
 	};
 	const int	batch = 5000;
 	const Model *model = NULL;
@@ -475,7 +502,8 @@ score_leads_added(const int64 *leads, const int *watch, int n)
 		Datum	   *columns[5];
 		double	   *zeros = palloc0(sizeof(double) * Max(model->ngroups, 1));
 		Datum		ids = int8_array(leads + from, count);
-		Datum		values[8];
+		Datum		values[9];
+		Window		no_limits = {0};
 		uint64		found = engine_query(&documents, &ids, NULL);
 		SPITupleTable *rows = SPI_tuptable;
 
@@ -535,7 +563,8 @@ score_leads_added(const int64 *leads, const int *watch, int n)
 													TYPALIGN_DOUBLE));
 		values[7] = PointerGetDatum(construct_array(columns[4], count, INT8OID, 8, FLOAT8PASSBYVAL,
 													TYPALIGN_DOUBLE));
-		engine_execute(&insert, values, NULL);
+		values[8] = PointerGetDatum(window_pack(model, &no_limits));
+		engine_execute(&insert, values, model->limited ? NULL : "        n");
 		SPI_freetuptable(rows);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(inside);
@@ -573,7 +602,7 @@ score_leads_deleted(const int64 *leads, int n)
 	Datum		ids;
 
 	for (int i = 0; i < n; i++)
-		(void) row_lock_named("score_state", leads[i]);
+		(void) row_lock_named("score_state", leads[i], LockTupleNoKeyExclusive);
 	engine_enter(&engine);
 	ids = int8_array(leads, n);
 	engine_execute(&statement, &ids, NULL);

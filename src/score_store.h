@@ -70,7 +70,6 @@ typedef struct StateRow
 	TimestampTz cycle_since;
 	Datum		limits;			/* as stored, if it is */
 	bool		has_limits;
-	bool		limits_missing;	/* the row was not read whole */
 	Window	   *window;			/* limits, once they are looked at; NULL = as stored */
 	bool		outdated;		/* of another model, or incomplete: recompute */
 	ItemPointerData tid;
@@ -147,6 +146,12 @@ extern bool lead_recorded(int64 lead_id, TimestampTz known_at, Snapshot snapshot
  * each. Where the gate may open at once it is looked at when the transaction ends.
  */
 extern void score_leads_added(const int64 *leads, const int *watch, int n);
+
+/*
+ * Leads joined accounts: these stay as they are until the transaction ends, so that whoever changes
+ * one and looks for its leads misses none.
+ */
+extern void score_leads_joined(const int64 *leads, int n);
 
 /* Attributes changed: fit is recomputed and the gate looked at when the transaction ends. */
 extern void score_leads_changed(const int64 *leads, int n);

@@ -59,8 +59,7 @@ leadflow_check_sla(PG_FUNCTION_ARGS)
 	if (nrevisits > 0)
 		transition_revisit(revisits, nrevisits);
 	/* what this transaction wrote is to count, and gates that open now wait for locks now */
-	while (event_pending())
-		activity_flush();
+	activity_settle();
 	announced = clock_announce(at);
 	quiet_resume(quiet);
 

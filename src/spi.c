@@ -73,6 +73,9 @@ spi_init(void)
 	CacheRegisterSyscacheCallback(NAMESPACENAME, forget_relations, (Datum) 0);
 }
 
+/* Is configuration being loaded?  Then the latest snapshot it is, whatever the isolation level. */
+bool		engine_reads_latest = false;
+
 /* The owner of leadflow.leads, on whose behalf the engine works. */
 Oid
 engine_owner(void)
@@ -163,7 +166,8 @@ engine_snapshot(void)
 {
 	if (IsInParallelMode())
 		return GetCatalogSnapshot(engine_relation("settings"));
-	return IsolationIsSerializable() ? GetTransactionSnapshot() : GetLatestSnapshot();
+	return IsolationIsSerializable() && !engine_reads_latest ?
+		GetTransactionSnapshot() : GetLatestSnapshot();
 }
 
 static SPIPlanPtr

@@ -36,6 +36,7 @@ extern void engine_leave(EngineContext *context);
 extern void engine_plan_by_index(void); /* until engine_leave() */
 extern void engine_plan_in_bulk(void);	/* until engine_leave() */
 extern Snapshot engine_snapshot(void);
+extern bool engine_reads_latest;
 
 /* Rows processed; SPI_tuptable holds what was returned. NULL datums: nulls[i] = 'n'. */
 extern uint64 engine_query(EngineStatement *statement, Datum *values, const char *nulls);	/* reads */

@@ -660,10 +660,23 @@ stage_history_rename(const char *before, const char *after)
 /* ---- leads that are gone ------------------------------------------------- */
 
 void
+stage_activities_delete(const int64 *leads, int n)
+{
+	static EngineStatement statement = {
+		"DELETE FROM leadflow.activities WHERE lead_id = ANY ($1)", 1, {INT8ARRAYOID}
+	};
+	EngineContext engine;
+	Datum		value = int8_array(leads, n);
+
+	engine_enter(&engine);
+	(void) engine_execute(&statement, &value, NULL);
+	engine_leave(&engine);
+}
+
+void
 stage_children_delete(const int64 *leads, int n)
 {
 	static EngineStatement children[] = {
-		{"DELETE FROM leadflow.activities WHERE lead_id = ANY ($1)", 1, {INT8ARRAYOID}},
 		{"DELETE FROM leadflow.stage_history WHERE lead_id = ANY ($1)", 1, {INT8ARRAYOID}},
 		{"DELETE FROM leadflow.handoffs WHERE lead_id = ANY ($1)", 1, {INT8ARRAYOID}},
 		{"DELETE FROM leadflow.sla_clocks WHERE lead_id = ANY ($1)", 1, {INT8ARRAYOID}}
@@ -671,6 +684,7 @@ stage_children_delete(const int64 *leads, int n)
 	EngineContext engine;
 	Datum		value = int8_array(leads, n);
 
+	stage_activities_delete(leads, n);
 	engine_enter(&engine);
 	for (int i = 0; i < (int) lengthof(children); i++)
 		(void) engine_execute(&children[i], &value, NULL);

@@ -103,7 +103,7 @@ write_watch(const Move *moves, int n)
 		mixed |= sets[i] != sets[0] || clears[i] != clears[0];
 	}
 	for (int i = 0; mixed && i < n; i++)
-		(void) row_lock_named("score_state", moves[i].lead_id);
+		(void) row_lock_named("score_state", moves[i].lead_id, LockTupleNoKeyExclusive);
 	for (int i = 0; i < n; i++)
 	{
 		int			count = 0;
@@ -259,6 +259,7 @@ transition_added(Move *moves, int n)
 		ids[i] = moves[i].lead_id;
 		watch_of(&moves[i], &watch[i], &clear);
 	}
+	score_leads_joined(ids, n);
 	score_leads_added(ids, watch, n);
 	write_cycles(moves, n);
 	write_history(moves, n);
@@ -349,7 +350,7 @@ static void
 lock_states(const LeadUpdate *changes, int n)
 {
 	for (int i = 0; i < n; i++)
-		(void) row_lock_named("score_state", changes[i].move.lead_id);
+		(void) row_lock_named("score_state", changes[i].move.lead_id, LockTupleNoKeyExclusive);
 }
 
 void
@@ -366,6 +367,15 @@ transition_changed(LeadUpdate *changes, int n)
 
 	sort_out(changes, n, lost, &nlost, moved, &nmoved);
 
+	for (int i = 0; i < n; i++)
+	{
+		if (changes[i].joined)
+			ids[count++] = changes[i].move.lead_id;
+	}
+	if (count)
+		score_leads_joined(ids, count);
+
+	count = 0;
 	for (int i = 0; i < n; i++)
 	{
 		if (changes[i].attributes)
@@ -517,7 +527,7 @@ transition_by_deals(const DealMove *moves, int n)
 	for (int i = 0; i < n; i++)
 	{
 		if (i == 0 || ids[i] != ids[i - 1])
-			(void) row_lock_named("leads", ids[i]);
+			(void) row_lock_named("leads", ids[i], LockTupleNoKeyExclusive);
 	}
 
 	for (int i = 0; i < n;)
