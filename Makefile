@@ -98,7 +98,7 @@ demo:
 
 # Ten thousand random histories, where make test plays five hundred.
 test-long:
-	LEADFLOW_HISTORIES=10000 LEADFLOW_SEED=0.42 TESTS=score_property test/run regress
+	LEADFLOW_HISTORIES=10000 LEADFLOW_SEED=0.42 TESTS="score_property score_limit" test/run regress
 
 # What leadflow costs (doc/benchmark.md); ROWS=… for a quick look.
 bench:

@@ -83,9 +83,9 @@ CREATE FUNCTION random_rule(model bigint) RETURNS void LANGUAGE sql VOLATILE AS 
 			'$.properties.day.datetime() > "2025-01-01".datetime()', '$.content like_regex "^g" flag "i"', '$.**.b == 1')::jsonpath,
 		pick(1, 2.5, 10, 0.1, -3, -0.7, 1e-7, 1234.5678, 0)::float8,
 		l.n, CASE WHEN l.n IS NOT NULL THEN pick(NULL, 'hour', 'day', 'week', 'month', 'quarter', 'year') END,
-		CASE WHEN l.n IS NOT NULL THEN pick(NULL, NULL, NULL, '$.properties.a', '$.properties.a', '$.content', '$.campaign', 'strict $.properties.a') END::jsonpath,
+		CASE WHEN l.n IS NOT NULL THEN pick(NULL, NULL, NULL, '$.properties.a', '$.properties.a', '$.content', '$.campaign', 'strict $.properties.a', '$.properties', '$') END::jsonpath,
 		chance(.1), chance(.9)
-	FROM (SELECT CASE WHEN chance(.7) THEN 1 + upto(2) END AS n) l
+	FROM (SELECT CASE WHEN chance(.7) THEN 1 + upto(4) END AS n) l
 	CROSS JOIN (SELECT * FROM leadflow.scoring_groups g WHERE g.model_id = model AND g.axis = 'engagement' ORDER BY random() LIMIT 1) g
 $$;
 
@@ -107,7 +107,7 @@ BEGIN
 	FOR i IN 0 .. upto(3) LOOP
 		INSERT INTO leadflow.scoring_groups (model_id, name, axis, min_points, max_points, half_life)
 		VALUES (model, 'group ' || i, 'engagement', pick(0, -1e9, -1e9, -2), pick(1e9, 1e9, 1e9, 50, 1.5),
-			pick(NULL, NULL, NULL, '1 second', '1 hour', '36 hours', '7 days', '30 days', '30 days', '400.5 days', '9131 days', '99.9 h')::interval);
+			pick(NULL, NULL, NULL, '1 second', '90 seconds', '10 minutes', '1 hour', '36 hours', '7 days', '30 days', '30 days', '400.5 days', '9131 days', '99.9 h')::interval);
 	END LOOP;
 	FOR i IN 0 .. 3 + upto(7) LOOP
 		PERFORM random_rule(model);
@@ -167,7 +167,8 @@ BEGIN
 		INSERT INTO leadflow.activities (lead_id, occurred_at, id, kind, campaign_id, content, properties)
 		(SELECT lead_id, occurred_at, id, random_kind(), campaign_id, content, properties FROM leadflow.activities ORDER BY random() LIMIT 4)
 		UNION ALL SELECT * FROM random_activities(4)
-		ON CONFLICT (lead_id, occurred_at, id) DO UPDATE SET kind = excluded.kind, content = random_content(), voided_at = NULL, void_reason = NULL;
+		ON CONFLICT (lead_id, occurred_at, id) DO UPDATE SET kind = excluded.kind, content = random_content(),
+			voided_at = CASE excluded.kind WHEN 'content_download' THEN leadflow.now() END, void_reason = CASE excluded.kind WHEN 'content_download' THEN 'twice' END;
 	WHEN 13 THEN
 		MERGE INTO leadflow.activities a
 		USING ((SELECT lead_id, occurred_at, id, random_kind(), campaign_id, content, properties FROM leadflow.activities ORDER BY random() LIMIT 5)
