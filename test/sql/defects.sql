@@ -7,14 +7,7 @@ SET datestyle = 'ISO, YMD';
 SET client_min_messages = warning;
 SET leadflow.clock = '2026-03-02 09:00Z';
 \set VERBOSITY terse
-DO $$
-DECLARE
-	t regclass;
-BEGIN
-	FOR t IN SELECT tgrelid FROM pg_trigger WHERE tgname = 'agreement' LOOP
-		EXECUTE format('ALTER TABLE %s DISABLE TRIGGER agreement', t);
-	END LOOP;
-END $$;
+\i test/fixtures/thaw.sql
 
 -- A page view is 10 points, the first form 20, a demo raises the hand; 50 make an MQL, 80 a hand-off. A recycled
 -- lead rests for a week and must earn 10 points anew.

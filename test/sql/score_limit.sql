@@ -26,15 +26,7 @@
 SET timezone = 'UTC';
 SET client_min_messages = warning;
 SET extra_float_digits = 0;
--- Models that are in force are edited here.
-DO $$
-DECLARE
-	t regclass;
-BEGIN
-	FOR t IN SELECT tgrelid FROM pg_trigger WHERE tgname = 'agreement' LOOP
-		EXECUTE format('ALTER TABLE %s DISABLE TRIGGER agreement', t);
-	END LOOP;
-END $$;
+\i test/fixtures/thaw.sql
 
 CREATE TABLE differences (life integer, what text, lead_id bigint, at timestamptz, kept text, recomputed text);
 CREATE TABLE done (lives bigint, statements bigint, activities bigint, undone bigint, compared bigint);
