@@ -531,6 +531,9 @@ leadflow_activities_truncated(PG_FUNCTION_ARGS)
 	leads = score_watched(WATCH_CREDIT, &n);
 	if (n > 0)
 		credit_refresh_leads(leads, n);
+	leads = score_watched(WATCH_EVIDENCE, &n);
+	for (int i = 0; i < n; i++)
+		event_delta(model, leads[i])->flags |= DELTA_REMOVED | DELTA_RECOMPUTE;
 	return PointerGetDatum(NULL);
 }
 

@@ -218,6 +218,22 @@ event_limited(const Model *model, Delta *delta, const LimitEntry *entry)
 	MemoryContextSwitchTo(caller);
 }
 
+void
+event_recompute(void)
+{
+	for (Level *level = top; level; level = level->parent)
+	{
+		deltas_iterator scan;
+		DeltaEntry *entry;
+
+		if (level->flushed)
+			continue;
+		deltas_start_iterate(level->deltas, &scan);
+		while ((entry = deltas_iterate(level->deltas, &scan)) != NULL)
+			entry->delta->flags |= DELTA_RECOMPUTE;
+	}
+}
+
 bool
 event_pending(void)
 {

@@ -43,6 +43,9 @@ extern Delta *event_delta(const Model *model, int64 lead_id);
 /* Forgets everything. */
 extern void event_forget(void);
 
+/* The state rows are being computed from the activities: the sums are in them. */
+extern void event_recompute(void);
+
 /* Is there anything that is not flushed? */
 extern bool event_pending(void);
 

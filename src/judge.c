@@ -26,6 +26,7 @@
 #include "gate.h"
 #include "guc.h"
 #include "judge.h"
+#include "row_lock.h"
 #include "stage_store.h"
 
 /* ---- writing into NEW ---------------------------------------------------- */
@@ -63,7 +64,8 @@ edit_account(LeadEdit *edit, const LeadRow *new)
 	if (!LEAD_ISNULL(new, LEAD_ACCOUNT_ID) || LEAD_ISNULL(new, LEAD_EMAIL))
 		return;
 	account = account_by_email(stage_config(), lead_text(new, LEAD_EMAIL));
-	if (account)
+	/* unless somebody is deleting it: nobody asked for this account by name */
+	if (account && row_lock_named("accounts", account, LockTupleKeyShare))
 		edit_column(edit, LEAD_ACCOUNT_ID, Int64GetDatum(account));
 }
 

@@ -336,6 +336,7 @@ state_rescore_range(const Model *model, int64 from, int64 to)
 	StateTable	table;
 	int64		count;
 
+	event_recompute();
 	engine_enter(&engine);
 	state_open(&table, RowExclusiveLock);
 	count = compute_range(model, from, to, apply_computed, &table);
@@ -486,6 +487,7 @@ state_rescore(const Model *model)
 		strcmp(prepared->signature, model->signature) != 0)
 		return state_rescore_range(model, PG_INT64_MIN, PG_INT64_MAX);
 
+	event_recompute();
 	engine_enter(&engine);
 	state_open(&table, RowExclusiveLock);
 	count = apply_prepared(&table, model);

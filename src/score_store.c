@@ -814,7 +814,6 @@ state_at(const Model *model, int64 lead_id, TimestampTz at, Snapshot snapshot, S
 
 	state_open(&table, AccessShareLock);
 	found = state_fetch(&table, model, lead_id, snapshot, row);
-	state_close(&table);
 	if (found && (row->outdated || event_pending() || at < row->last_at))
 	{
 		EngineContext engine;
@@ -829,6 +828,8 @@ state_at(const Model *model, int64 lead_id, TimestampTz at, Snapshot snapshot, S
 		MemoryContextSwitchTo(inside);
 		engine_leave(&engine);
 	}
+	state_close(&table);		/* the row refers to it until it is complete */
+	row->has_limits = false;
 	return found;
 }
 

@@ -130,7 +130,7 @@ extern void stage_history_correct(const Move *moves, int n);	/* reason and note 
 /* A stage has another name now. */
 extern void stage_history_rename(const char *before, const char *after);
 
-/* Everything that hangs on leads that are gone, but the score state. */
+/* What hangs on leads that are gone: their activities alone, or everything but the score state. */
 extern void stage_activities_delete(const int64 *leads, int n);
 extern void stage_children_delete(const int64 *leads, int n);
 extern void stage_children_truncate(void);
