@@ -28,6 +28,21 @@ SET client_min_messages = warning;
 SET extra_float_digits = 0;
 \i test/fixtures/thaw.sql
 
+-- One activity that is kept, thirty that come: four a month count, in the transaction too.
+UPDATE leadflow.scoring_models SET status = 'retired' WHERE status = 'active';
+INSERT INTO leadflow.scoring_models (id, name, mql_threshold) VALUES (900, 'limits', 1e9);
+INSERT INTO leadflow.scoring_groups (id, model_id, name, axis, max_points) VALUES (901, 900, 'all', 'engagement', 1e9);
+INSERT INTO leadflow.scoring_rules (model_id, group_id, name, activity_kind, points, max_count, per) VALUES (900, 901, 'monthly', 'page_view', 1, 4, 'month');
+UPDATE leadflow.scoring_models SET status = 'active' WHERE id = 900;
+INSERT INTO leadflow.leads (id) VALUES (1);
+INSERT INTO leadflow.activities (lead_id, occurred_at, kind) VALUES (1, '2025-11-22', 'page_view');
+BEGIN;
+INSERT INTO leadflow.activities (lead_id, occurred_at, kind) SELECT 1, timestamptz '2025-12-01' - n * interval '5 days', 'page_view' FROM generate_series(1, 30) n;
+SELECT leadflow.score(1);
+COMMIT;
+SELECT leadflow.score(1);
+
+
 CREATE TABLE differences (life integer, what text, lead_id bigint, at timestamptz, kept text, recomputed text);
 CREATE TABLE done (lives bigint, statements bigint, activities bigint, undone bigint, compared bigint);
 INSERT INTO done VALUES (0, 0, 0, 0, 0);
@@ -435,6 +450,62 @@ BEGIN
 END $$;
 SELECT compare(-5, 'decades') FROM generate_series(1, 10);
 SELECT lead_id, round(score::numeric, 6) AS score, round(leadflow.score(lead_id, '2004-12-31 16:00Z')::numeric, 6) AS in_2004 FROM leadflow.lead_scores WHERE lead_id < 3 ORDER BY 1;
+
+
+-- What a transaction has inserted, it reads: beside few or many that were there, one more each
+-- time, late ones.
+DELETE FROM leadflow.leads WHERE id > 2;
+DELETE FROM leadflow.activities;
+DELETE FROM leadflow.scoring_rules WHERE model_id = 900;
+INSERT INTO leadflow.scoring_rules (model_id, group_id, name, activity_kind, points, max_count, per) VALUES (900, 901, 'monthly', 'page_view', 1, 4, 'month');
+CREATE PROCEDURE reads(there integer, more integer) LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM leadflow.activities;
+	INSERT INTO leadflow.activities (lead_id, occurred_at, kind) SELECT 1, timestamptz '2025-12-01' - n * interval '9 days', 'page_view' FROM generate_series(1, there) n;
+	COMMIT;
+	FOR n IN 1 .. more LOOP
+		INSERT INTO leadflow.activities (lead_id, occurred_at, kind) VALUES (1, timestamptz '2025-12-20' - n * interval '5 days', 'page_view');
+		INSERT INTO differences
+		SELECT -6, format('%s there, %s more', there, n), 1, NULL, format('%s, score() %s', v.score, leadflow.score(1)), o.score
+		FROM leadflow._oracle_scores(leadflow.now(), NULL, '{1}') o, leadflow.lead_scores v
+		WHERE v.lead_id = 1 AND (v.score = o.score AND leadflow.score(1) = o.score) IS NOT TRUE;
+	END LOOP;
+	COMMIT;
+	INSERT INTO leadflow.activities (lead_id, occurred_at, kind) SELECT 1, timestamptz '2024-12-01' - n * interval '5 days', 'page_view' FROM generate_series(1, more) n;
+	PERFORM compare(-6, 'in the transaction');
+	ROLLBACK;
+END $$;
+CALL reads(0, 70);
+CALL reads(1, 70);
+CALL reads(20, 70);
+
+-- What a transaction has inserted and computes anew itself, counts once.
+BEGIN;
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (1, 'page_view');
+SELECT leadflow.rescore();
+SELECT compare(-7, 'rescored in the transaction');
+COMMIT;
+SELECT compare(-7, 'rescored in the transaction, after it');
+BEGIN;
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (1, 'page_view');
+SAVEPOINT a;
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (2, 'page_view');
+SELECT leadflow.rescore();
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (1, 'page_view'), (2, 'page_view');
+RELEASE a;
+SAVEPOINT b;
+SELECT leadflow.rescore();
+ROLLBACK TO b;
+SELECT compare(-7, 'rescored in a subtransaction');
+COMMIT;
+SELECT compare(-7, 'rescored in a subtransaction, after it');
+BEGIN;
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (1, 'page_view');
+UPDATE leadflow.scoring_rules SET points = 3 WHERE model_id = 900;
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (1, 'page_view');
+UPDATE leadflow.settings SET time_zone = 'Asia/Kathmandu';
+COMMIT;
+SELECT compare(-7, 'edited in the transaction');
 
 SELECT * FROM differences ORDER BY life, what, lead_id, at LIMIT 20;
 SELECT * FROM leadflow.verify();

@@ -228,7 +228,7 @@ BEGIN
 	WHEN 27 THEN
 		CASE upto(20)
 		WHEN 0 THEN TRUNCATE leadflow.activities;
-		WHEN 1 THEN PERFORM leadflow.rescore();
+		WHEN 1, 2, 3, 4, 5 THEN PERFORM leadflow.rescore();
 		ELSE PERFORM leadflow.settle();
 		END CASE;
 	END CASE;
