@@ -1,31 +1,36 @@
 /*-------------------------------------------------------------------------
  * agreement.c
- *	  How the functions about agreement on models, which are PL/pgSQL, work with
- *	  the engine's rights.
+ *	  Entry points of the functions about agreement on models, which are PL/pgSQL:
+ *	  each runs its counterpart, _do_… by name, with what SQL alone can't give it.
  *
  * Approvals are written by the engine alone, and whoever edits a rule withdraws
  * them without having any right to their table.  SECURITY DEFINER would be the
  * wrong owner (the function's instead of the tables') and would not pass the
  * triggers of what the engine owns.  Who the client is, is asked of the outer
  * role, here as in actor.c.
+ *
+ * A model is read at the latest snapshot, as everywhere in the engine, so that
+ * model_document(load_model(…)) works in one statement.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "fmgr.h"
 #include "parser/parse_func.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 #include "actor.h"
 #include "errors.h"
 #include "spi.h"
 
-/* The function that does the work of another: approve_model → _engine_approve_model. */
+/* approve_model → _do_approve_model, of the same arguments */
 static Oid
 counterpart(Oid function)
 {
-	const char *name = get_func_name(function);
+	char	   *name = get_func_name(function);
 	Oid		   *types;
 	int			ntypes;
 
@@ -34,32 +39,53 @@ counterpart(Oid function)
 	(void) get_func_signature(function, &types, &ntypes);
 	while (*name == '_')
 		name++;
-	return LookupFuncName(list_make2(makeString(LEADFLOW_SCHEMA), makeString(psprintf("_engine_%s", name))),
+	return LookupFuncName(list_make2(makeString(LEADFLOW_SCHEMA), makeString(psprintf("_do_%s", name))),
 						  ntypes, types, false);
 }
 
-/*
- * Runs the counterpart of the function that was called, with the same arguments,
- * as the engine.  Nobody else needs a right to call it.
- */
-PG_FUNCTION_INFO_V1(leadflow_as_engine);
-Datum
-leadflow_as_engine(PG_FUNCTION_ARGS)
+/* Nobody needs a right to call the counterpart itself. */
+static Datum
+call_counterpart(FunctionCallInfo fcinfo)
 {
 	LOCAL_FCINFO(call, FUNC_MAX_ARGS);
-	MemoryContext caller = CurrentMemoryContext;
-	EngineContext engine;
 	FmgrInfo	function;
 	Datum		result;
 
 	fmgr_info(counterpart(fcinfo->flinfo->fn_oid), &function);
 	InitFunctionCallInfoData(*call, &function, fcinfo->nargs, fcinfo->fncollation, fcinfo->context, NULL);
 	memcpy(call->args, fcinfo->args, sizeof(NullableDatum) * fcinfo->nargs);
+	result = FunctionCallInvoke(call);
+	fcinfo->isnull = call->isnull;
+	return result;
+}
+
+/* With the rights of the engine. */
+PG_FUNCTION_INFO_V1(leadflow_as_engine);
+Datum
+leadflow_as_engine(PG_FUNCTION_ARGS)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	EngineContext engine;
+	Datum		result;
+
 	engine_enter(&engine);
 	MemoryContextSwitchTo(caller);	/* where the result belongs */
-	result = FunctionCallInvoke(call);
+	result = call_counterpart(fcinfo);
 	engine_leave(&engine);
-	fcinfo->isnull = call->isnull;
+	return result;
+}
+
+/* With the rights of the caller, at the latest snapshot. */
+PG_FUNCTION_INFO_V1(leadflow_at_latest);
+Datum
+leadflow_at_latest(PG_FUNCTION_ARGS)
+{
+	Datum		result;
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(engine_snapshot());
+	result = call_counterpart(fcinfo);
+	PopActiveSnapshot();
 	return result;
 }
 

@@ -97,7 +97,7 @@ CREATE OR REPLACE FUNCTION leadflow._model_agreement() RETURNS trigger
 COMMENT ON FUNCTION leadflow._model_agreement() IS
 'Trigger, before a row of a scoring model or its parts is written, or such a table emptied: refuses it where the model is active or retired (23514 scoring_models_frozen), else withdraws its approvals; lets a model''s status go its way only (23514 scoring_models_agreed).';
 
-CREATE OR REPLACE FUNCTION leadflow._engine_model_agreement() RETURNS trigger
+CREATE OR REPLACE FUNCTION leadflow._do_model_agreement() RETURNS trigger
 	LANGUAGE plpgsql
 	SET search_path = pg_catalog, pg_temp
 	AS $$
@@ -191,7 +191,7 @@ BEGIN
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION leadflow._engine_model_agreement() IS
+COMMENT ON FUNCTION leadflow._do_model_agreement() IS
 'Internal. What _model_agreement() does.';
 
 CREATE OR REPLACE FUNCTION leadflow._approved(model_id bigint) RETURNS boolean
@@ -207,7 +207,7 @@ CREATE OR REPLACE FUNCTION leadflow.approve_model(model_id bigint, team text, me
 COMMENT ON FUNCTION leadflow.approve_model(bigint, text, bigint) IS
 'A member of a team (marketing or sales; leadership may stand in for either, but one person for one team only) approves a draft as it stands. Returns its status: draft while the other team''s approval is missing, then agreed. Repeated, it changes nothing. The session must be that member''s by db_role, or its role must act for others (42501). 22004 for NULL, 22023 for an unknown model, team or member, 42501 for a member who is inactive or of another team, 23514 scoring_models_agreed for one who approved for the other team, 23514 scoring_models_frozen for a model that is active or retired, 40001 if the model was edited meanwhile.';
 
-CREATE OR REPLACE FUNCTION leadflow._engine_approve_model(model_id bigint, team text, member_id bigint) RETURNS text
+CREATE OR REPLACE FUNCTION leadflow._do_approve_model(model_id bigint, team text, member_id bigint) RETURNS text
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 	AS $$
@@ -281,7 +281,7 @@ BEGIN
 	RETURN model.status;
 END
 $$;
-COMMENT ON FUNCTION leadflow._engine_approve_model(bigint, text, bigint) IS
+COMMENT ON FUNCTION leadflow._do_approve_model(bigint, text, bigint) IS
 'Internal. What approve_model() does.';
 
 CREATE OR REPLACE FUNCTION leadflow.activate_model(model_id bigint) RETURNS bigint
@@ -306,6 +306,12 @@ COMMENT ON FUNCTION leadflow.activate_model(bigint) IS
 -- A model as a document.
 
 CREATE OR REPLACE FUNCTION leadflow.model_document(model_id bigint) RETURNS jsonb
+	AS 'MODULE_PATHNAME', 'leadflow_at_latest'
+	LANGUAGE C STABLE;
+COMMENT ON FUNCTION leadflow.model_document(bigint) IS
+'A scoring model as a document, the same for the same definition: keys are named after columns (rules within their group, criteria within their persona), conditions and lengths are text, what is NULL is left out, arrays keep the order that decides ties. No ids, times or approvals; name, version and status identify it. 22023 for an unknown model, 22004 for NULL. O(parts).';
+
+CREATE OR REPLACE FUNCTION leadflow._do_model_document(model_id bigint) RETURNS jsonb
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 	SET extra_float_digits = 1
@@ -365,8 +371,8 @@ BEGIN
 	WHERE m.id = $1);
 END
 $$;
-COMMENT ON FUNCTION leadflow.model_document(bigint) IS
-'A scoring model as a document, the same for the same definition: keys are named after columns (rules within their group, criteria within their persona), conditions and lengths are text, what is NULL is left out, arrays keep the order that decides ties. No ids, times or approvals; name, version and status identify it. 22023 for an unknown model, 22004 for NULL. O(parts).';
+COMMENT ON FUNCTION leadflow._do_model_document(bigint) IS
+'Internal. What model_document() does.';
 
 CREATE OR REPLACE FUNCTION leadflow._check_document(part jsonb, path text, shape jsonb) RETURNS void
 	LANGUAGE plpgsql STABLE
@@ -447,7 +453,7 @@ BEGIN
 		EXCEPTION
 			WHEN data_exception OR syntax_error THEN
 				-- where the type is wrong, that says more than what the cast made of it
-				problem := coalesce(problem, 'is not valid: ' || SQLERRM);
+				problem := coalesce(problem, 'is not valid: ' || left(SQLERRM, 100));
 		END;
 	END IF;
 	IF problem IS NOT NULL THEN
@@ -571,3 +577,247 @@ CREATE OR REPLACE FUNCTION leadflow.clone_model(model_id bigint, name text DEFAU
 $$;
 COMMENT ON FUNCTION leadflow.clone_model(bigint, text) IS
 'Makes a draft that is a copy of a model with all its parts, as the next version of its name or of another, and returns its id. 22023 for an unknown model, 22004 for NULL. For …_admin and owners. O(parts).';
+
+-- A model in words.
+
+CREATE OR REPLACE FUNCTION leadflow._path_text(path jsonpath) RETURNS text
+	LANGUAGE sql STRICT IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+	SELECT regexp_replace(path::text, '\."([[:alpha:]_][[:alnum:]_]*)"', '.\1', 'g')
+$$;
+COMMENT ON FUNCTION leadflow._path_text(jsonpath) IS
+'Internal. A jsonpath as people write it: keys without quotes where they need none.';
+
+CREATE OR REPLACE FUNCTION leadflow._condition_text(condition jsonpath) RETURNS text
+	LANGUAGE plpgsql STRICT IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	-- one comparison of a field with a value; parentheses mean nothing between terms joined by &&
+	term CONSTANT text := '^\(*((?:\."[^"\\]+")+) (==|!=|<=?|>=?|starts with|like_regex)'
+		' ("(?:[^"\\]|\\.)*"|-?[0-9][0-9.e+-]*|true|false|null)(?: flag "([a-z]+)")?\)*(?: && \(*\$|$)';
+	-- a regular expression that looks for words: at the beginning, or whole ones, or anywhere
+	looks CONSTANT text := '^(?:(\^|\\y)(\()?)?([[:alnum:] /_|\[\]-]+)(?:\)?(\\y)?)?$';
+	rest text := regexp_replace(condition::text, '^\(*\$', '');
+	part text[];
+	look text[];
+	keys text[];
+	field text;
+	value text;
+	said text[] := '{}';
+BEGIN
+	LOOP
+		part := regexp_match(rest, term);
+		IF part IS NULL OR (part[2] = 'like_regex' AND coalesce(part[4], 'i') <> 'i') THEN
+			RETURN leadflow._path_text(condition);
+		END IF;
+		rest := regexp_replace(rest, term, '');
+
+		keys := ARRAY(SELECT replace(m[1], '_', ' ') FROM regexp_matches(part[1], '\."([^"]+)"', 'g') m);
+		field := CASE keys[1]
+			WHEN 'properties' THEN array_to_string('{property}' || keys[2:], ' ')
+			WHEN 'attributes' THEN array_to_string('{attribute}' || keys[2:], ' ')
+			ELSE array_to_string(keys, ' ') END;
+		value := part[3];
+		IF part[2] = 'like_regex' THEN
+			value := value::jsonb #>> '{}';
+			look := regexp_match(value, looks);
+			-- without parentheses, an anchor would belong to the first or last word alone
+			IF look IS NULL OR coalesce(look[1] = '\y', false) <> (look[4] IS NOT NULL)
+				OR (look[1] IS NOT NULL AND look[2] IS NULL AND strpos(look[3], '|') > 0) THEN
+				said := said || format('%s matches the pattern "%s"', field, value);
+			ELSE
+				said := said || format('%s %s "%s"', field,
+					CASE look[1] WHEN '^' THEN 'begins with' WHEN '\y' THEN 'has a word' ELSE 'contains' END
+						|| CASE WHEN look[3] ~ '\[' AND look[1] = '\y' THEN ' like'
+							WHEN look[3] ~ '\[' THEN ' something like' ELSE '' END,
+					replace(look[3], '|', '" or "'));
+			END IF;
+			IF part[4] IS NULL THEN
+				said[cardinality(said)] := said[cardinality(said)] || ' (upper and lower case matter)';
+			END IF;
+		ELSE
+			said := said || format('%s %s %s', field, CASE part[2]
+				WHEN '==' THEN 'is'
+				WHEN '!=' THEN 'is other than'
+				WHEN '>' THEN 'is more than'
+				WHEN '>=' THEN 'is at least'
+				WHEN '<' THEN 'is less than'
+				WHEN '<=' THEN 'is at most'
+				ELSE part[2] END, value);
+		END IF;
+		EXIT WHEN rest = '';
+	END LOOP;
+	RETURN array_to_string(said, ' and ');
+END
+$$;
+COMMENT ON FUNCTION leadflow._condition_text(jsonpath) IS
+'Internal. A condition in words where it is a comparison of fields with values, or several joined by &&; the jsonpath itself where it is more than that.';
+
+CREATE OR REPLACE FUNCTION leadflow.scorecard(model_id bigint DEFAULT NULL, at timestamptz DEFAULT leadflow.now())
+	RETURNS TABLE (axis text, group_name text, rule text, when_text text, points double precision, limit_text text,
+		half_life_days double precision, leads_30d bigint, effect text, group_min double precision,
+		group_max double precision)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+#variable_conflict use_column
+DECLARE
+	model CONSTANT bigint := coalesce($1, (SELECT m.id FROM leadflow.scoring_models m WHERE m.status = 'active'));
+BEGIN
+	IF model IS NULL THEN
+		RETURN;
+	END IF;
+	PERFORM leadflow._refuse_unknown(model);
+	RETURN QUERY
+	WITH activity AS MATERIALIZED (
+		SELECT a.lead_id, a.kind,
+			jsonb_build_object('content', a.content, 'campaign', c.code, 'properties', a.properties) AS doc
+		FROM leadflow.activities a
+		JOIN leadflow.activity_kinds k ON k.kind = a.kind AND k.role = 'engagement'
+		JOIN leadflow.leads l ON l.id = a.lead_id
+		LEFT JOIN leadflow.campaigns c ON c.id = a.campaign_id
+		WHERE a.voided_at IS NULL AND a.occurred_at > $2 - interval '720 hours' AND a.occurred_at <= $2
+	), lead AS MATERIALIZED (
+		SELECT d.doc FROM leadflow._lead_documents d WHERE d.lead_id IN (SELECT a.lead_id FROM activity a)
+	), fit AS (
+		SELECT g.name, g.min_points, g.max_points
+		FROM leadflow.scoring_groups g WHERE g.model_id = model AND g.axis = 'fit'
+	), line AS (
+		SELECT 1 AS section, p.id AS major, -c.points AS minor, c.id,
+			'fit' AS axis, (SELECT f.name FROM fit f) AS group_name, format('%s: %s', p.name, c.name) AS rule,
+			leadflow._condition_text(c.condition) AS when_text, c.points, NULL AS limit_text,
+			NULL::double precision AS half_life_days,
+			(SELECT count(*) FROM lead d WHERE leadflow._condition_holds(c.condition, d.doc)) AS leads_30d,
+			format('counts for persona %s', p.name) AS effect,
+			(SELECT f.min_points FROM fit f) AS group_min, (SELECT f.max_points FROM fit f) AS group_max
+		FROM leadflow.personas p
+		JOIN leadflow.persona_criteria c ON c.persona_id = p.id
+		WHERE p.model_id = model
+		UNION ALL
+		SELECT 2, g.id, -r.points, r.id,
+			g.axis, g.name, r.name,
+			replace(r.activity_kind, '_', ' ') || coalesce(' where ' || leadflow._condition_text(r.condition), ''),
+			r.points,
+			'at most ' || r.max_count
+				|| CASE WHEN r.per = 'hour' THEN ' an hour' WHEN r.per IS NOT NULL THEN ' a ' || r.per
+					WHEN r.once_per IS NULL THEN ' in all' ELSE '' END
+				|| coalesce(' for each value of ' || leadflow._path_text(r.once_per), ''),
+			extract(epoch FROM g.half_life)::double precision / 86400,
+			(SELECT count(DISTINCT a.lead_id) FROM activity a
+				WHERE a.kind = r.activity_kind AND leadflow._condition_holds(r.condition, a.doc)),
+			CASE WHEN NOT r.active THEN 'switched off' WHEN r.hand_raise THEN 'raises the hand' END,
+			g.min_points, g.max_points
+		FROM leadflow.scoring_rules r
+		JOIN leadflow.scoring_groups g ON g.id = r.group_id
+		WHERE r.model_id = model
+		UNION ALL
+		SELECT 3, 0, 0, d.id,
+			'disqualifier', NULL, d.name,
+			CASE d.on_entity WHEN 'activity' THEN 'any engagement where ' ELSE '' END || leadflow._condition_text(d.condition),
+			NULL, NULL, NULL,
+			CASE d.on_entity WHEN 'lead' THEN (SELECT count(*) FROM lead l WHERE leadflow._condition_holds(d.condition, l.doc))
+				ELSE (SELECT count(DISTINCT a.lead_id) FROM activity a WHERE leadflow._condition_holds(d.condition, a.doc)) END,
+			format('score 0, no MQL: %s', d.reason),
+			NULL, NULL
+		FROM leadflow.disqualifiers d
+		WHERE d.model_id = model
+	)
+	SELECT l.axis, l.group_name, l.rule, l.when_text, l.points, l.limit_text, l.half_life_days, l.leads_30d, l.effect,
+		l.group_min, l.group_max
+	FROM line l
+	ORDER BY l.section, l.major, l.minor, l.id;
+END
+$$;
+COMMENT ON FUNCTION leadflow.scorecard(bigint, timestamptz) IS
+'A scoring model (default: the active one) as both teams sign it: one row a criterion of a persona (axis fit), a rule (axis engagement) and a disqualifier, in words. leads_30d: leads that it hit in the 30 days (of 24 hours) before "at", by an engagement of that kind whose condition holds; for criteria and disqualifiers of leads: of the leads that engaged then, those that are so now. Leads that the caller cannot see do not count. limit_text NULL = every activity counts, half_life_days NULL = points stay. No rows where no model is active; 22023 for an unknown one. O(activities of 30 days · rules), and it reads all activities.';
+
+CREATE OR REPLACE FUNCTION leadflow._model_facts(document jsonb)
+	RETURNS TABLE (part text, name text, property text, value text)
+	LANGUAGE sql IMMUTABLE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+	WITH piece (part, name, n, body) AS (
+		SELECT 'model', '', 0::bigint, $1 - '{name,version,status,groups,personas,disqualifiers}'::text[]
+		UNION ALL
+		SELECT 'group', g.value ->> 'name', g.n, g.value - 'rules'
+		FROM jsonb_array_elements($1 -> 'groups') WITH ORDINALITY g (value, n)
+		UNION ALL
+		SELECT 'rule', r.value ->> 'name', r.n, r.value || jsonb_build_object('group', g.value -> 'name')
+		FROM jsonb_array_elements($1 -> 'groups') g (value),
+			jsonb_array_elements(g.value -> 'rules') WITH ORDINALITY r (value, n)
+		UNION ALL
+		SELECT 'persona', p.value ->> 'name', p.n, p.value - 'criteria'
+		FROM jsonb_array_elements($1 -> 'personas') WITH ORDINALITY p (value, n)
+		UNION ALL
+		SELECT 'criterion', format('%s: %s', p.value ->> 'name', c.value ->> 'name'), c.n, c.value
+		FROM jsonb_array_elements($1 -> 'personas') p (value),
+			jsonb_array_elements(p.value -> 'criteria') WITH ORDINALITY c (value, n)
+		UNION ALL
+		SELECT 'disqualifier', d.value ->> 'name', d.n, d.value
+		FROM jsonb_array_elements($1 -> 'disqualifiers') WITH ORDINALITY d (value, n)
+	)
+	SELECT p.part, p.name, b.key, b.value
+	FROM piece p, jsonb_each_text(p.body) b
+	WHERE b.key <> 'name'
+	UNION ALL
+	-- what there is, and, where that decides ties, in which order
+	SELECT p.part, p.name, NULL, p.n::text
+	FROM piece p
+$$;
+COMMENT ON FUNCTION leadflow._model_facts(jsonb) IS
+'Internal. A model''s document as facts by name; property NULL: the part''s place among its like.';
+
+CREATE OR REPLACE FUNCTION leadflow.model_diff(a bigint, b bigint)
+	RETURNS TABLE (part text, name text, property text, in_a text, in_b text)
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+	WITH fact AS MATERIALIZED (
+		SELECT 'a' AS side, f.* FROM leadflow._model_facts(leadflow.model_document($1)) f
+		UNION ALL
+		SELECT 'b', f.* FROM leadflow._model_facts(leadflow.model_document($2)) f
+	), part AS (
+		SELECT f.part, f.name, min(f.side) AS side, count(*) = 2 AS in_both,
+			min(f.value::integer) FILTER (WHERE f.side = 'a') AS place_a,
+			min(f.value::integer) FILTER (WHERE f.side = 'b') AS place_b
+		FROM fact f
+		WHERE f.property IS NULL
+		GROUP BY f.part, f.name
+	), difference AS (
+		-- a part of one alone: all of it in a row
+		SELECT p.part, p.name, 'exists' AS property,
+			CASE p.side WHEN 'a' THEN coalesce(d.value, 'yes') END AS in_a,
+			CASE p.side WHEN 'b' THEN coalesce(d.value, 'yes') END AS in_b
+		FROM part p
+		LEFT JOIN LATERAL (
+			SELECT string_agg(format('%s: %s', f.property, f.value), ', ' ORDER BY f.property) AS value
+			FROM fact f
+			WHERE f.part = p.part AND f.name = p.name AND f.property IS NOT NULL
+		) d ON true
+		WHERE NOT p.in_both
+		UNION ALL
+		SELECT p.part, p.name, f.property, min(f.value) FILTER (WHERE f.side = 'a'),
+			min(f.value) FILTER (WHERE f.side = 'b')
+		FROM part p
+		JOIN fact f ON f.part = p.part AND f.name = p.name
+		WHERE p.in_both AND f.property IS NOT NULL
+		GROUP BY p.part, p.name, f.property
+		UNION ALL
+		-- of parts that both have, their places among each other
+		SELECT o.part, o.name, 'order', o.a::text, o.b::text
+		FROM (
+			SELECT p.part, p.name, row_number() OVER (PARTITION BY p.part ORDER BY p.place_a) AS a,
+				row_number() OVER (PARTITION BY p.part ORDER BY p.place_b) AS b
+			FROM part p
+			WHERE p.in_both AND p.part IN ('persona', 'disqualifier')
+		) o
+	)
+	SELECT d.part, nullif(d.name, ''), d.property, d.in_a, d.in_b
+	FROM difference d
+	WHERE d.in_a IS DISTINCT FROM d.in_b
+	ORDER BY array_position('{model,group,rule,persona,criterion,disqualifier}', d.part), d.name COLLATE "C", d.property
+$$;
+COMMENT ON FUNCTION leadflow.model_diff(bigint, bigint) IS
+'What differs between two scoring models, one row a property, parts by their names: part is model, group, rule, persona, criterion ("persona: name") or disqualifier. A part that only one of them has is one row, property exists, with all that it says on its side and NULL on the other. property order: the place among personas or disqualifiers, which decides ties. Name, version and status do not count: a clone differs in nothing. 22023 for an unknown model, 22004 for NULL. O(parts).';

@@ -44,7 +44,7 @@ GROUP BY 1 ORDER BY 1;
 SELECT c.relname FROM pg_class c
 WHERE c.relnamespace = 'leadflow'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT has_table_privilege('lft_reader', c.oid, 'SELECT');
 -- Nothing that leadflow alone writes can be written by any of them.
-SELECT r.rolname, c FROM pg_roles r, unnest('{stage_history,score_state,handoffs,queue_state,sla_clocks,attribution_credits}'::text[]) c
+SELECT r.rolname, c FROM pg_roles r, unnest('{stage_history,score_state,handoffs,queue_state,sla_clocks,attribution_credits,scoring_approvals}'::text[]) c
 WHERE r.rolname LIKE 'lft\_%' AND has_table_privilege(r.oid, 'leadflow.' || c, 'INSERT, UPDATE, DELETE, TRUNCATE');
 -- Functions that change something.
 SELECT p.proname, string_agg(substr(r.rolname, 5), ', ' ORDER BY r.rolname) AS callers
