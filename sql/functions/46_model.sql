@@ -413,10 +413,10 @@ BEGIN
 							END IF;
 							PERFORM (value #>> '{}')::double precision;
 						WHEN 'integer' THEN
-							IF jsonb_typeof(value) <> 'number' OR (value #>> '{}')::numeric % 1 <> 0 THEN
+							IF jsonb_typeof(value) <> 'number' OR value #>> '{}' !~ '^-?[0-9]+$' THEN
 								problem := 'must be a whole number';
 							END IF;
-							PERFORM (value #>> '{}')::numeric::integer;
+							PERFORM (value #>> '{}')::integer;
 						WHEN 'interval' THEN
 							IF jsonb_typeof(value) <> 'string' THEN
 								problem := 'must be a length of time as a string';

@@ -308,7 +308,7 @@ $$;
 SELECT p.path, left(p.value::text, 20) AS value, loads(p.path, p.value) FROM (VALUES ('{name}'::text[], NULL::jsonb), ('{name}', '1'), ('{name}', 'null'), ('{nam}', '"x"'), ('{id}', '1'), ('{groups}', NULL),
 	('{groups}', '{}'), ('{groups,1}', '7'), ('{groups,1,rules}', NULL), ('{groups,1,rules,3,points}', NULL), ('{groups,1,rules,3,points}', '"5"'),
 	('{groups,1,rules,3,points}', '"Infinity"'), ('{groups,1,rules,3,points}', '1e999'), ('{groups,1,rules,3,points}', 'null'), ('{groups,1,rules,3,point}', '1'),
-	('{groups,1,rules,3,max_count}', '1.5'), ('{groups,1,rules,3,max_count}', '99999999999'), ('{groups,1,rules,3,condition}', '"$.a >"'), ('{groups,1,rules,3,condition}', '"$.a == $x"'),
+	('{groups,1,rules,3,max_count}', '1.5'), ('{groups,1,rules,3,max_count}', '3.0'), ('{groups,1,rules,3,max_count}', '99999999999'), ('{groups,1,rules,3,condition}', '"$.a >"'), ('{groups,1,rules,3,condition}', '"$.a == $x"'),
 	('{groups,1,rules,3,condition}', '"$.a like_regex \"(\""'), ('{groups,1,rules,3,condition}', 'true'), ('{groups,1,rules,3,hand_raise}', '"yes"'), ('{groups,1,half_life}', '"1 month"'),
 	('{groups,1,half_life}', '30'), ('{groups,1,half_life}', '"soon"'), ('{grade_cutoffs}', '[1, "x"]'), ('{grade_cutoffs}', '0.5'), ('{required_fields}', '["email", 1]'),
 	('{required_fields}', '[["email"]]'), ('{cool_down}', '"a year"'), ('{version}', '"1"'), ('{personas,0,criteria}', NULL), ('{personas,0,criteria,0,condition}', NULL),
