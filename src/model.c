@@ -23,6 +23,7 @@
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/float.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rls.h"
@@ -33,6 +34,7 @@
 #include "columns.h"
 #include "compat.h"
 #include "errors.h"
+#include "event_store.h"
 #include "gate.h"
 #include "guc.h"
 #include "model_store.h"
@@ -208,26 +210,65 @@ disqualified_reason(const Model *model, int64 id)
 	return "disqualified";
 }
 
+/* By how much a lead that is not disqualified is above the threshold. */
 static double
-score_at(const Model *model, const StateRow *row, TimestampTz at)
+margin_at(const Model *model, const StateRow *row, TimestampTz at)
 {
-	ScoreRow	score;
+	double		total = row->fit;
 
-	state_evaluate(model, row, at, &score);
-	return score.score;
+	for (int g = 0; g < model->ngroups; g++)
+		total += clamp(points_value(model, g, row->sums[g], row->last_at, at),
+					   model->groups[g].min, model->groups[g].max);
+	return clamp(total, 0, model->max_score) - model->mql_threshold;
+}
+
+/*
+ * The first microsecond at which a falling score is below the threshold; it is
+ * not at one instant and is at the other.  Along the chord, halving the weight of an end
+ * that stays (Illinois), and every fourth time in the middle, so that it ends soon in any case.
+ */
+static TimestampTz
+falls_between(const Model *model, const StateRow *row, TimestampTz from, TimestampTz to,
+			  double above, double below)
+{
+	for (int i = 1; to - from > 1; i++)
+	{
+		double		share = i % 4 == 0 ? 0.5 : above / (above - below);
+		TimestampTz t = from + (int64) ((to - from) * share);
+		double		margin;
+
+		t = Min(Max(t, from + 1), to - 1);
+		margin = margin_at(model, row, t);
+		if (margin < 0)
+		{
+			to = t;
+			below = margin;
+			above /= 2;
+		}
+		else
+		{
+			from = t;
+			above = margin;
+			below /= 2;
+		}
+	}
+	return to;
 }
 
 /*
  * The first instant at which the score is below the threshold if nothing more
- * happens; DT_NOEND = never.  Looked for in steps of an eighth of the shortest
- * half-life, growing, then by bisection: exact to the microsecond where the
- * score only falls, which is everywhere but with negative points that decay.
+ * happens; DT_NOEND = never.  Looked for in growing steps, from an eighth of the shortest
+ * half-life on, then between two of them.  Steps double where the score only falls, and
+ * the answer is exact to the microsecond; with negative points that decay it may rise in between,
+ * so they grow slowly.
  */
 static TimestampTz
 falls_below(const Model *model, const StateRow *row, TimestampTz at)
 {
-	int64		step = 0;
 	TimestampTz from = at;
+	double		above = margin_at(model, row, at);
+	int64		step = 0;
+	bool		falls = true;
 
 	for (int g = 0; g < model->ngroups; g++)
 	{
@@ -235,47 +276,366 @@ falls_below(const Model *model, const StateRow *row, TimestampTz at)
 
 		if (h > 0 && row->sums[g] != 0 && (step == 0 || h / 8 < step))
 			step = Max(h / 8, 1);
+		falls = falls && (h == 0 || row->sums[g] >= 0);
 	}
-	if (step == 0)
+	if (step == 0 || above < 0 || (falls && margin_at(model, row, END_TIMESTAMP - 1) >= 0))
 		return DT_NOEND;
 	while (from < END_TIMESTAMP - step)
 	{
 		TimestampTz to = from + step;
+		double		margin = margin_at(model, row, to);
 
-		if (score_at(model, row, to) < model->mql_threshold)
-		{
-			while (to - from > 1)
-			{
-				TimestampTz middle = from + (to - from) / 2;
-
-				if (score_at(model, row, middle) < model->mql_threshold)
-					to = middle;
-				else
-					from = middle;
-			}
-			return to;
-		}
+		if (margin < 0)
+			return falls_between(model, row, from, to, above, margin);
 		CHECK_FOR_INTERRUPTS();
 		from = to;
-		step += Max(step / 8, 1);
+		above = margin;
+		step += falls ? step : Max(step / 8, 1);
 	}
 	return DT_NOEND;
 }
 
-/* What is missing for the gate, in words; NULL = nothing. */
-static char *
-blocked_by(const Model *model, const StateRow *row, const ScoreRow *score, TimestampTz at)
+/*
+ * The functions behind lead_scores, one a column, so that a query pays for the
+ * columns that it asks for.  All take what the state row says and an instant:
+ */
+enum
 {
-	Relation	leads;
-	TupleTableSlot *slot;
-	bool		hand_raise;
+	ARG_LEAD_ID,
+	ARG_MODEL_ID,
+	ARG_SUMS,
+	ARG_LAST_AT,
+	ARG_DISQUALIFIED_AT,
+	ARG_DISQUALIFIED_BY,
+	ARG_FIT,
+	ARG_PERSONA_ID,
+	ARG_FIT_KNOWN,
+	ARG_LEAD_DISQUALIFIER,
+	ARG_AT,
+	/* those of the gate, too */
+	ARG_WATCH,
+	ARG_CYCLE,
+	ARG_HAND_RAISED_AT,
+	ARG_CYCLE_SINCE,
+	ARG_LAST_ENGAGED_AT
+};
+
+typedef struct LeadCall
+{
+	const Model *model;
+	TimestampTz at;
+	StateRow	row;
+	ScoreRow	score;
+} LeadCall;
+
+/*
+ * Brings the row to the instant: what the transaction has not flushed yet is
+ * added, and where the row cannot answer tables are read, as their owner, for a
+ * caller who may see the lead.
+ */
+static bool
+complete_row(LeadCall *call, bool fit_alone)
+{
+	const Model *model = call->model;
+	StateRow   *row = &call->row;
+	Delta	   *delta = event_pending() ? event_peek(model, row->lead_id) : NULL;
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext inside;
+	EngineContext engine;
+
+	if (fit_alone && !state_needs_tables(row, delta, DELTA_FIT))
+		return true;
+	if (delta == NULL && !row->outdated && call->at >= row->last_at)
+		return true;
+	if (!lead_visible(row->lead_id))
+		return false;
+	engine_enter(&engine);
+	inside = MemoryContextSwitchTo(caller);
+	if (fit_alone)
+		state_refit(model, row, GetActiveSnapshot());
+	else
+	{
+		state_combine(model, row, delta, GetActiveSnapshot());
+		if (call->at < row->last_at)
+			state_rewind(model, row, call->at, GetActiveSnapshot());
+	}
+	MemoryContextSwitchTo(inside);
+	engine_leave(&engine);
+	return true;
+}
+
+/* Takes the arguments; false = the answer is NULL. */
+static bool
+lead_call(FunctionCallInfo fcinfo, LeadCall *call, bool fit_alone)
+{
+	StateRow   *row = &call->row;
+
+	if (PG_ARGISNULL(ARG_LEAD_ID) || PG_ARGISNULL(ARG_SUMS) || PG_ARGISNULL(ARG_LAST_AT) ||
+		PG_ARGISNULL(ARG_FIT) || PG_ARGISNULL(ARG_AT))
+		return false;
+	call->model = model_active();
+	call->at = PG_GETARG_TIMESTAMPTZ(ARG_AT);
+	check_instant(call->at);
+
+#define OPTIONAL(arg, get, otherwise) (PG_ARGISNULL(arg) ? (otherwise) : get(arg))
+	memset(row, 0, sizeof(StateRow));
+	row->lead_id = PG_GETARG_INT64(ARG_LEAD_ID);
+	row->model_id = OPTIONAL(ARG_MODEL_ID, PG_GETARG_INT64, 0);
+	row->last_at = PG_GETARG_TIMESTAMPTZ(ARG_LAST_AT);
+	row->last_engaged_at = DT_NOBEGIN;
+	row->last_touch_at = DT_NOBEGIN;
+	row->hand_raised_at = DT_NOBEGIN;
+	row->disqualified_at = OPTIONAL(ARG_DISQUALIFIED_AT, PG_GETARG_TIMESTAMPTZ, DT_NOEND);
+	row->disqualified_by = OPTIONAL(ARG_DISQUALIFIED_BY, PG_GETARG_INT64, 0);
+	row->fit = PG_GETARG_FLOAT8(ARG_FIT);
+	row->persona_id = OPTIONAL(ARG_PERSONA_ID, PG_GETARG_INT64, 0);
+	row->fit_known = OPTIONAL(ARG_FIT_KNOWN, PG_GETARG_FLOAT8, get_float8_nan());
+	row->lead_disqualifier = OPTIONAL(ARG_LEAD_DISQUALIFIER, PG_GETARG_INT64, 0);
+	row->cycle_since = DT_NOBEGIN;
+	if (PG_NARGS() > ARG_WATCH)
+	{
+		row->watch = OPTIONAL(ARG_WATCH, PG_GETARG_INT32, 0);
+		row->cycle = OPTIONAL(ARG_CYCLE, PG_GETARG_INT32, 1);
+		row->hand_raised_at = OPTIONAL(ARG_HAND_RAISED_AT, PG_GETARG_TIMESTAMPTZ, DT_NOBEGIN);
+		row->cycle_since = OPTIONAL(ARG_CYCLE_SINCE, PG_GETARG_TIMESTAMPTZ, DT_NOBEGIN);
+		row->last_engaged_at = OPTIONAL(ARG_LAST_ENGAGED_AT, PG_GETARG_TIMESTAMPTZ, DT_NOBEGIN);
+	}
+#undef OPTIONAL
+	state_read_sums(call->model, row, PG_GETARG_DATUM(ARG_SUMS));
+	return complete_row(call, fit_alone);
+}
+
+/*
+ * The same for what depends on activities: evaluated.  The columns of a row
+ * are asked for one after the other, so the last evaluation is kept, with
+ * everything that it depends on.
+ */
+static bool
+score_call(FunctionCallInfo fcinfo, LeadCall *call)
+{
+	static struct
+	{
+		uint64		generation; /* of the model; 0 = nothing is kept */
+		TimestampTz at;
+		TimestampTz last_at;
+		double		fit;
+		int64		lead_disqualifier;
+		TimestampTz disqualified_at;
+		int64		disqualified_by;
+		double		sums[8];
+		ScoreRow	score;
+	}			last;
+	const Model *model;
+	const StateRow *row = &call->row;
+	Size		size;
+
+	if (!lead_call(fcinfo, call, false))
+		return false;
+	model = call->model;
+	size = sizeof(double) * model->ngroups;
+	if (last.generation == model->generation && last.at == call->at &&
+		last.last_at == row->last_at && last.fit == row->fit &&
+		last.lead_disqualifier == row->lead_disqualifier &&
+		last.disqualified_at == row->disqualified_at && last.disqualified_by == row->disqualified_by &&
+		memcmp(last.sums, row->sums, size) == 0)
+	{
+		call->score = last.score;
+		return true;
+	}
+	state_evaluate(model, row, call->at, &call->score);
+	last.generation = size <= sizeof(last.sums) ? model->generation : 0;
+	if (last.generation != 0)
+	{
+		last.at = call->at;
+		last.last_at = row->last_at;
+		last.fit = row->fit;
+		last.lead_disqualifier = row->lead_disqualifier;
+		last.disqualified_at = row->disqualified_at;
+		last.disqualified_by = row->disqualified_by;
+		memcpy(last.sums, row->sums, size);
+		last.score = call->score;
+	}
+	return true;
+}
+
+static Datum
+letter(char c)
+{
+	return PointerGetDatum(cstring_to_text_with_len(&c, 1));
+}
+
+PG_FUNCTION_INFO_V1(leadflow_lead_score);
+Datum
+leadflow_lead_score(PG_FUNCTION_ARGS)
+{
+	LeadCall	call;
+
+	if (!score_call(fcinfo, &call))
+		PG_RETURN_NULL();
+	PG_RETURN_FLOAT8(call.score.score);
+}
+
+PG_FUNCTION_INFO_V1(leadflow_lead_fit);
+Datum
+leadflow_lead_fit(PG_FUNCTION_ARGS)
+{
+	LeadCall	call;
+
+	if (!lead_call(fcinfo, &call, true))
+		PG_RETURN_NULL();
+	PG_RETURN_FLOAT8(call.row.fit);
+}
+
+PG_FUNCTION_INFO_V1(leadflow_lead_engagement);
+Datum
+leadflow_lead_engagement(PG_FUNCTION_ARGS)
+{
+	LeadCall	call;
+
+	if (!score_call(fcinfo, &call))
+		PG_RETURN_NULL();
+	PG_RETURN_FLOAT8(call.score.engagement);
+}
+
+PG_FUNCTION_INFO_V1(leadflow_lead_grade);
+Datum
+leadflow_lead_grade(PG_FUNCTION_ARGS)
+{
+	LeadCall	call;
+	char		grade;
+
+	if (!lead_call(fcinfo, &call, true) || (grade = points_grade(call.model, call.row.fit)) == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(letter(grade));
+}
+
+PG_FUNCTION_INFO_V1(leadflow_lead_level);
+Datum
+leadflow_lead_level(PG_FUNCTION_ARGS)
+{
+	LeadCall	call;
+
+	if (!score_call(fcinfo, &call))
+		PG_RETURN_NULL();
+	PG_RETURN_INT32(call.score.level);
+}
+
+PG_FUNCTION_INFO_V1(leadflow_lead_rank);
+Datum
+leadflow_lead_rank(PG_FUNCTION_ARGS)
+{
+	LeadCall	call;
+	char		rank[2];
+
+	if (!score_call(fcinfo, &call))
+		PG_RETURN_NULL();
+	rank[0] = call.score.grade;
+	rank[1] = '0' + call.score.level;
+	if (rank[0] == 0)
+		PG_RETURN_DATUM(letter(rank[1]));
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(rank, 2));
+}
+
+PG_FUNCTION_INFO_V1(leadflow_lead_band);
+Datum
+leadflow_lead_band(PG_FUNCTION_ARGS)
+{
+	LeadCall	call;
+
+	if (!score_call(fcinfo, &call))
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(points_band(call.model, call.score.score)));
+}
+
+PG_FUNCTION_INFO_V1(leadflow_lead_persona);
+Datum
+leadflow_lead_persona(PG_FUNCTION_ARGS)
+{
+	LeadCall	call;
+	const char *name;
+
+	if (!lead_call(fcinfo, &call, true) || (name = score_persona_name(call.row.persona_id)) == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(name));
+}
+
+PG_FUNCTION_INFO_V1(leadflow_lead_fit_known);
+Datum
+leadflow_lead_fit_known(PG_FUNCTION_ARGS)
+{
+	LeadCall	call;
+
+	if (!lead_call(fcinfo, &call, true) || isnan(call.row.fit_known))
+		PG_RETURN_NULL();
+	PG_RETURN_FLOAT8(call.row.fit_known);
+}
+
+PG_FUNCTION_INFO_V1(leadflow_lead_disqualified_reason);
+Datum
+leadflow_lead_disqualified_reason(PG_FUNCTION_ARGS)
+{
+	LeadCall	call;
+
+	if (!score_call(fcinfo, &call) || call.score.disqualified_by == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(disqualified_reason(call.model, call.score.disqualified_by)));
+}
+
+/* What else but points is missing for the gate, in words; NULL = nothing. */
+static char *
+lead_blocked(LeadCall *call, bool hand_raise)
+{
+	Relation	leads = table_open(engine_relation("leads"), AccessShareLock);
+	TupleTableSlot *slot = table_slot_create(leads, NULL);
 	char	   *missing = NULL;
 
+	if (row_fetch(leads, call->row.lead_id, GetActiveSnapshot(), slot))
+	{
+		bool		should_free;
+		HeapTuple	lead = ExecFetchSlotHeapTuple(slot, false, &should_free);
+
+		missing = gate_lead_blocked(call->model, &call->row, &call->score, lead, RelationGetDescr(leads),
+									hand_raise, call->at);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(leads, NoLock);
+	return missing;
+}
+
+PG_FUNCTION_INFO_V1(leadflow_lead_mql_ready);
+Datum
+leadflow_lead_mql_ready(PG_FUNCTION_ARGS)
+{
+	LeadCall	call;
+	bool		hand_raise;
+
+	if (!score_call(fcinfo, &call))
+		PG_RETURN_NULL();
+	if (!(call.row.watch & WATCH_GATE) || !gate_points(call.model, &call.row, &call.score, &hand_raise))
+		PG_RETURN_BOOL(false);
+	if (!lead_visible(call.row.lead_id))
+		PG_RETURN_NULL();
+	PG_RETURN_BOOL(lead_blocked(&call, hand_raise) == NULL);
+}
+
+PG_FUNCTION_INFO_V1(leadflow_lead_mql_blocked_by);
+Datum
+leadflow_lead_mql_blocked_by(PG_FUNCTION_ARGS)
+{
+	LeadCall	call;
+	const Model *model;
+	const ScoreRow *score = &call.score;
+	const char *missing;
+	bool		hand_raise;
+
+	if (!score_call(fcinfo, &call) || !(call.row.watch & WATCH_GATE))
+		PG_RETURN_NULL();
+	model = call.model;
 	if (model->id == 0)
-		return pstrdup("no scoring model is active");
-	if (score->disqualified_by)
-		return psprintf("disqualified: %s", disqualified_reason(model, score->disqualified_by));
-	if (!gate_points(model, row, score, &hand_raise))
+		missing = "no scoring model is active";
+	else if (score->disqualified_by)
+		missing = psprintf("disqualified: %s", disqualified_reason(model, score->disqualified_by));
+	else if (!gate_points(model, &call.row, score, &hand_raise))
 	{
 		char	   *points = score->score >= model->mql_threshold ? "" :
 			psprintf("%.6g points short of %g", model->mql_threshold - score->score,
@@ -283,115 +643,63 @@ blocked_by(const Model *model, const StateRow *row, const ScoreRow *score, Times
 		char	   *grade = grade_at_least(score->grade, model->min_fit_grade) ? "" :
 			psprintf("grade %c, %c is asked", score->grade, model->min_fit_grade);
 
-		return psprintf("%s%s%s", points, *points && *grade ? ", " : "", grade);
+		missing = *grade ? psprintf("%s%s%s", points, *points ? ", " : "", grade) : points;
 	}
-
-	leads = table_open(engine_relation("leads"), AccessShareLock);
-	slot = table_slot_create(leads, NULL);
-	if (row_fetch(leads, row->lead_id, GetActiveSnapshot(), slot))
-	{
-		bool		should_free;
-		HeapTuple	lead = ExecFetchSlotHeapTuple(slot, false, &should_free);
-
-		missing = gate_lead_blocked(model, row, score, lead, RelationGetDescr(leads), hand_raise, at);
-	}
-	ExecDropSingleTupleTableSlot(slot);
-	table_close(leads, NoLock);
-	return missing;
+	else
+		missing = lead_visible(call.row.lead_id) ? lead_blocked(&call, hand_raise) : NULL;
+	if (missing == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(missing));
 }
 
-/*
- * _lead_score(lead_id, model_id, watch, cycle, sums, last_at, hand_raised_at,
- * disqualified_at, disqualified_by, fit, persona_id, fit_known,
- * lead_disqualifier, cycle_since, last_engaged_at, at) → a row of lead_scores
- */
-PG_FUNCTION_INFO_V1(leadflow_lead_score);
+PG_FUNCTION_INFO_V1(leadflow_lead_falls_below_mql_at);
 Datum
-leadflow_lead_score(PG_FUNCTION_ARGS)
+leadflow_lead_falls_below_mql_at(PG_FUNCTION_ARGS)
 {
-	static const int arguments[] = {
-		STATE_LEAD_ID, STATE_MODEL_ID, STATE_WATCH, STATE_CYCLE, STATE_SUMS, STATE_LAST_AT,
-		STATE_HAND_RAISED_AT, STATE_DISQUALIFIED_AT, STATE_DISQUALIFIED_BY, STATE_FIT,
-		STATE_PERSONA_ID, STATE_FIT_KNOWN, STATE_LEAD_DISQUALIFIER, STATE_CYCLE_SINCE,
-		STATE_LAST_ENGAGED_AT
-	};
-	const int	nstate = lengthof(arguments);
-	const Model *model = model_active();
-	TupleDesc	desc;
-	TimestampTz at;
-	Datum		state[STATE_COLUMNS];
-	bool		state_null[STATE_COLUMNS];
-	StateRow	row;
-	ScoreRow	score;
-	Datum		values[14];
-	bool		nulls[14];
-	char	   *missing = NULL;
-	TimestampTz below;
-	int			i = 0;
+	LeadCall	call;
+	TimestampTz at = DT_NOEND;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != lengthof(values))
-		elog(ERROR, "return type of _lead_score must be a row of %d columns", (int) lengthof(values));
-	/* lead_id, watch, cycle, sums, last_at, fit and the instant */
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(2) || PG_ARGISNULL(3) || PG_ARGISNULL(4) ||
-		PG_ARGISNULL(5) || PG_ARGISNULL(9) || PG_ARGISNULL(nstate))
+	if (!score_call(fcinfo, &call))
 		PG_RETURN_NULL();
-	at = PG_GETARG_TIMESTAMPTZ(nstate);
-	check_instant(at);
+	if (call.model->id && call.score.score >= call.model->mql_threshold)
+		at = falls_below(call.model, &call.row, call.at);
+	if (TIMESTAMP_IS_NOEND(at))
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(at);
+}
 
-	memset(state_null, true, sizeof(state_null));
-	for (int a = 0; a < nstate; a++)
-	{
-		state[arguments[a]] = PG_GETARG_DATUM(a);
-		state_null[arguments[a]] = PG_ARGISNULL(a);
-	}
-	state_read(model, state, state_null, &row);
-	if (row.outdated || event_pending() || at < row.last_at || (row.watch & WATCH_GATE))
-	{
-		/* from here on tables are read, and as their owner */
-		if (!lead_visible(row.lead_id))
-			PG_RETURN_NULL();
-	}
-	if (row.outdated || event_pending() || at < row.last_at)
-	{
-		MemoryContext caller = CurrentMemoryContext;
-		MemoryContext inside;
-		EngineContext engine;
+/* The total before the last clamp, which hottest() orders by; NULL for a disqualified lead. */
+PG_FUNCTION_INFO_V1(leadflow_lead_total);
+Datum
+leadflow_lead_total(PG_FUNCTION_ARGS)
+{
+	LeadCall	call;
 
-		engine_enter(&engine);
-		inside = MemoryContextSwitchTo(caller);
-		state_complete(model, &row, GetActiveSnapshot());
-		if (at < row.last_at)
-			state_rewind(model, &row, at, GetActiveSnapshot());
-		MemoryContextSwitchTo(inside);
-		engine_leave(&engine);
-	}
-	state_evaluate(model, &row, at, &score);
+	if (!score_call(fcinfo, &call) || call.score.disqualified_by != 0)
+		PG_RETURN_NULL();
+	PG_RETURN_FLOAT8(call.score.total);
+}
 
-	memset(nulls, false, sizeof(nulls));
-#define PUT(datum, is_null) (nulls[i] = (is_null), values[i] = nulls[i] ? (Datum) 0 : (datum), i++)
-	PUT(Float8GetDatum(score.score), false);
-	PUT(Float8GetDatum(score.fit), false);
-	PUT(Float8GetDatum(score.engagement), false);
-	PUT(PointerGetDatum(cstring_to_text_with_len(&score.grade, 1)), score.grade == 0);
-	PUT(Int32GetDatum(score.level), false);
-	PUT(CStringGetTextDatum(score.grade ? psprintf("%c%d", score.grade, score.level) :
-							psprintf("%d", score.level)), false);
-	PUT(CStringGetTextDatum(points_band(model, score.score)), false);
-	PUT(CStringGetTextDatum(score_persona_name(row.persona_id)),
-		row.persona_id == 0 || score_persona_name(row.persona_id) == NULL);
-	PUT(Float8GetDatum(row.fit_known), isnan(row.fit_known));
-	PUT(CStringGetTextDatum(disqualified_reason(model, score.disqualified_by)),
-		score.disqualified_by == 0);
-	if (row.watch & WATCH_GATE)
-		missing = blocked_by(model, &row, &score, at);
-	PUT(BoolGetDatum((row.watch & WATCH_GATE) && missing == NULL), false);
-	PUT(CStringGetTextDatum(missing), missing == NULL);
-	below = model->id && score.score >= model->mql_threshold ?
-		falls_below(model, &row, at) : DT_NOEND;
-	PUT(TimestampTzGetDatum(below), TIMESTAMP_IS_NOEND(below));
-	PUT(Int64GetDatum(model->id), model->id == 0);
-#undef PUT
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+/* _model_id() → bigint, the active model; NULL = none */
+PG_FUNCTION_INFO_V1(leadflow_model_id);
+Datum
+leadflow_model_id(PG_FUNCTION_ARGS)
+{
+	const Model *model = model_active();
+
+	if (model->id == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(model->id);
+}
+
+/* _leads_filtered() → boolean: do policies decide which leads the caller sees? */
+PG_FUNCTION_INFO_V1(leadflow_leads_filtered);
+Datum
+leadflow_leads_filtered(PG_FUNCTION_ARGS)
+{
+	Oid			leads = engine_relation("leads");
+
+	PG_RETURN_BOOL(!OidIsValid(leads) || check_enable_rls(leads, InvalidOid, true) == RLS_ENABLED);
 }
 
 /* What a rule came to. */

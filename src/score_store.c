@@ -72,17 +72,34 @@ state_close(StateTable *table)
 	table_close(table->rel, NoLock);
 }
 
-/* Fills row->sums from an array; a row of another model is outdated. */
-static void
-read_sums(const Model *model, StateRow *row, Datum array)
+/*
+ * Fills row->sums from an array; a row of another model is outdated.  The array
+ * is looked at as it lies in the row, with a short header: reports do this for every lead.
+ */
+void
+state_read_sums(const Model *model, StateRow *row, Datum array)
 {
-	ArrayType  *sums = DatumGetArrayTypeP(array);
-	int			n = ArrayGetNItems(ARR_NDIM(sums), ARR_DIMS(sums));
+	struct varlena *datum = PG_DETOAST_DATUM_PACKED(array);
+	Size		size = VARSIZE_ANY_EXHDR(datum);
+	Size		want = ARR_OVERHEAD_NONULLS(1) - VARHDRSZ + sizeof(double) * model->ngroups;
+	union
+	{
+		ArrayType	array;
+		char		bytes[ARR_OVERHEAD_NONULLS(1)];
+	}			head = {0};
 
-	row->sums = palloc0(sizeof(double) * Max(model->ngroups, 1));
-	row->outdated = row->model_id != model->id || n != model->ngroups || ARR_HASNULL(sums);
-	if (!row->outdated)
-		memcpy(row->sums, ARR_DATA_PTR(sums), sizeof(double) * n);
+	memcpy(head.bytes + VARHDRSZ, VARDATA_ANY(datum), Min(size, sizeof(head.bytes) - VARHDRSZ));
+	row->outdated = row->model_id != model->id || ARR_HASNULL(&head.array) ||
+		(model->ngroups == 0 ? ARR_NDIM(&head.array) != 0 :
+		 size != want || ARR_NDIM(&head.array) != 1 || ARR_DIMS(&head.array)[0] != model->ngroups);
+	if (row->outdated)
+		row->sums = palloc0(sizeof(double) * Max(model->ngroups, 1));
+	else
+	{
+		row->sums = palloc(sizeof(double) * Max(model->ngroups, 1));
+		memcpy(row->sums, (char *) VARDATA_ANY(datum) + want - sizeof(double) * model->ngroups,
+			   sizeof(double) * model->ngroups);
+	}
 }
 
 /* What a state row says, from its columns as datums, in order. */
@@ -110,7 +127,7 @@ state_read(const Model *model, const Datum *values, const bool *nulls, StateRow 
 	row->has_limits = !nulls[STATE_LIMITS];
 	row->limits = values[STATE_LIMITS];
 	row->window = NULL;
-	read_sums(model, row, values[STATE_SUMS]);
+	state_read_sums(model, row, values[STATE_SUMS]);
 #undef OPTIONAL
 }
 

@@ -109,6 +109,7 @@ extern TM_Result state_update(StateTable *table, const Model *model, StateRow *r
 
 extern void state_write(const Model *model, const StateRow *row, Datum *values, bool *nulls);
 extern void state_read(const Model *model, const Datum *values, const bool *nulls, StateRow *row);
+extern void state_read_sums(const Model *model, StateRow *row, Datum array);
 
 /* What a row comes to. */
 extern void state_apply(const Model *model, StateRow *row, const Delta *delta);

@@ -13,19 +13,154 @@ CREATE OR REPLACE FUNCTION leadflow.score_as_of(lead_id bigint, at timestamptz, 
 COMMENT ON FUNCTION leadflow.score_as_of(bigint, timestamptz, bigint, timestamptz) IS
 'What a lead''s score at an instant was, with the active model or any other (model_id), by what was recorded by known_at (default: that same instant; infinity = all that is recorded): activities that occurred by at and were recorded by known_at, without those of which it was recorded by then that they are void. What was changed or deleted since is not brought back; attributes, kinds and the model are as they are now. 0 for a lead of which nothing was recorded by known_at (created later, and no activity). NULL for a lead that is unknown or that the caller cannot see (needs SELECT on leads), and for NULL; 22023 for an unknown model or an instant that is not finite. O(activities of the lead).';
 
-CREATE OR REPLACE FUNCTION leadflow._lead_score(lead_id bigint, state_model_id bigint, watch integer,
-	cycle integer, sums double precision[], last_at timestamptz, hand_raised_at timestamptz,
-	disqualified_at timestamptz, disqualified_by bigint, fit_points double precision, persona_id bigint,
-	fit_share double precision, lead_disqualifier bigint, cycle_since timestamptz,
-	last_engaged_at timestamptz, at timestamptz,
-	OUT score double precision, OUT fit double precision, OUT engagement double precision,
-	OUT grade text, OUT level integer, OUT rank text, OUT band text, OUT persona text,
-	OUT fit_known double precision, OUT disqualified_reason text, OUT mql_ready boolean,
-	OUT mql_blocked_by text, OUT falls_below_mql_at timestamptz, OUT model_id bigint)
+-- The columns of lead_scores, one function each, so that a query pays for the columns
+-- that it asks for. They take what the row of score_state says, and an instant; what a
+-- row cannot answer (it is of another model, the instant is before its last activity, the
+-- transaction has not been flushed yet) they read from the tables.
+CREATE OR REPLACE FUNCTION leadflow._lead_score(lead_id bigint, state_model_id bigint, sums double precision[],
+	last_at timestamptz, disqualified_at timestamptz, disqualified_by bigint, fit double precision,
+	persona_id bigint, fit_known double precision, lead_disqualifier bigint, at timestamptz)
+	RETURNS double precision
 	AS 'MODULE_PATHNAME', 'leadflow_lead_score'
 	LANGUAGE C STABLE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION leadflow._lead_score IS
-'What a row of score_state comes to at an instant; lead_scores calls it.';
+'Column score of lead_scores at an instant, from the row of score_state.';
+
+CREATE OR REPLACE FUNCTION leadflow._lead_fit(lead_id bigint, state_model_id bigint, sums double precision[],
+	last_at timestamptz, disqualified_at timestamptz, disqualified_by bigint, fit double precision,
+	persona_id bigint, fit_known double precision, lead_disqualifier bigint, at timestamptz)
+	RETURNS double precision
+	AS 'MODULE_PATHNAME', 'leadflow_lead_fit'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION leadflow._lead_fit IS
+'Column fit of lead_scores at an instant, from the row of score_state.';
+
+CREATE OR REPLACE FUNCTION leadflow._lead_engagement(lead_id bigint, state_model_id bigint, sums double precision[],
+	last_at timestamptz, disqualified_at timestamptz, disqualified_by bigint, fit double precision,
+	persona_id bigint, fit_known double precision, lead_disqualifier bigint, at timestamptz)
+	RETURNS double precision
+	AS 'MODULE_PATHNAME', 'leadflow_lead_engagement'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION leadflow._lead_engagement IS
+'Column engagement of lead_scores at an instant, from the row of score_state.';
+
+CREATE OR REPLACE FUNCTION leadflow._lead_grade(lead_id bigint, state_model_id bigint, sums double precision[],
+	last_at timestamptz, disqualified_at timestamptz, disqualified_by bigint, fit double precision,
+	persona_id bigint, fit_known double precision, lead_disqualifier bigint, at timestamptz)
+	RETURNS text
+	AS 'MODULE_PATHNAME', 'leadflow_lead_grade'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION leadflow._lead_grade IS
+'Column grade of lead_scores at an instant, from the row of score_state.';
+
+CREATE OR REPLACE FUNCTION leadflow._lead_level(lead_id bigint, state_model_id bigint, sums double precision[],
+	last_at timestamptz, disqualified_at timestamptz, disqualified_by bigint, fit double precision,
+	persona_id bigint, fit_known double precision, lead_disqualifier bigint, at timestamptz)
+	RETURNS integer
+	AS 'MODULE_PATHNAME', 'leadflow_lead_level'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION leadflow._lead_level IS
+'Column level of lead_scores at an instant, from the row of score_state.';
+
+CREATE OR REPLACE FUNCTION leadflow._lead_rank(lead_id bigint, state_model_id bigint, sums double precision[],
+	last_at timestamptz, disqualified_at timestamptz, disqualified_by bigint, fit double precision,
+	persona_id bigint, fit_known double precision, lead_disqualifier bigint, at timestamptz)
+	RETURNS text
+	AS 'MODULE_PATHNAME', 'leadflow_lead_rank'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION leadflow._lead_rank IS
+'Column rank of lead_scores at an instant, from the row of score_state.';
+
+CREATE OR REPLACE FUNCTION leadflow._lead_band(lead_id bigint, state_model_id bigint, sums double precision[],
+	last_at timestamptz, disqualified_at timestamptz, disqualified_by bigint, fit double precision,
+	persona_id bigint, fit_known double precision, lead_disqualifier bigint, at timestamptz)
+	RETURNS text
+	AS 'MODULE_PATHNAME', 'leadflow_lead_band'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION leadflow._lead_band IS
+'Column band of lead_scores at an instant, from the row of score_state.';
+
+CREATE OR REPLACE FUNCTION leadflow._lead_persona(lead_id bigint, state_model_id bigint, sums double precision[],
+	last_at timestamptz, disqualified_at timestamptz, disqualified_by bigint, fit double precision,
+	persona_id bigint, fit_known double precision, lead_disqualifier bigint, at timestamptz)
+	RETURNS text
+	AS 'MODULE_PATHNAME', 'leadflow_lead_persona'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION leadflow._lead_persona IS
+'Column persona of lead_scores at an instant, from the row of score_state.';
+
+CREATE OR REPLACE FUNCTION leadflow._lead_fit_known(lead_id bigint, state_model_id bigint, sums double precision[],
+	last_at timestamptz, disqualified_at timestamptz, disqualified_by bigint, fit double precision,
+	persona_id bigint, fit_known double precision, lead_disqualifier bigint, at timestamptz)
+	RETURNS double precision
+	AS 'MODULE_PATHNAME', 'leadflow_lead_fit_known'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION leadflow._lead_fit_known IS
+'Column fit_known of lead_scores at an instant, from the row of score_state.';
+
+CREATE OR REPLACE FUNCTION leadflow._lead_disqualified_reason(lead_id bigint, state_model_id bigint, sums double precision[],
+	last_at timestamptz, disqualified_at timestamptz, disqualified_by bigint, fit double precision,
+	persona_id bigint, fit_known double precision, lead_disqualifier bigint, at timestamptz)
+	RETURNS text
+	AS 'MODULE_PATHNAME', 'leadflow_lead_disqualified_reason'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION leadflow._lead_disqualified_reason IS
+'Column disqualified_reason of lead_scores at an instant, from the row of score_state.';
+
+CREATE OR REPLACE FUNCTION leadflow._lead_mql_ready(lead_id bigint, state_model_id bigint, sums double precision[],
+	last_at timestamptz, disqualified_at timestamptz, disqualified_by bigint, fit double precision,
+	persona_id bigint, fit_known double precision, lead_disqualifier bigint, at timestamptz,
+	watch integer, cycle integer, hand_raised_at timestamptz, cycle_since timestamptz,
+	last_engaged_at timestamptz)
+	RETURNS boolean
+	AS 'MODULE_PATHNAME', 'leadflow_lead_mql_ready'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION leadflow._lead_mql_ready IS
+'Column mql_ready of lead_scores at an instant, from the row of score_state.';
+
+CREATE OR REPLACE FUNCTION leadflow._lead_mql_blocked_by(lead_id bigint, state_model_id bigint, sums double precision[],
+	last_at timestamptz, disqualified_at timestamptz, disqualified_by bigint, fit double precision,
+	persona_id bigint, fit_known double precision, lead_disqualifier bigint, at timestamptz,
+	watch integer, cycle integer, hand_raised_at timestamptz, cycle_since timestamptz,
+	last_engaged_at timestamptz)
+	RETURNS text
+	AS 'MODULE_PATHNAME', 'leadflow_lead_mql_blocked_by'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION leadflow._lead_mql_blocked_by IS
+'Column mql_blocked_by of lead_scores at an instant, from the row of score_state.';
+
+CREATE OR REPLACE FUNCTION leadflow._lead_falls_below_mql_at(lead_id bigint, state_model_id bigint, sums double precision[],
+	last_at timestamptz, disqualified_at timestamptz, disqualified_by bigint, fit double precision,
+	persona_id bigint, fit_known double precision, lead_disqualifier bigint, at timestamptz)
+	RETURNS timestamptz
+	AS 'MODULE_PATHNAME', 'leadflow_lead_falls_below_mql_at'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION leadflow._lead_falls_below_mql_at IS
+'Column falls_below_mql_at of lead_scores at an instant, from the row of score_state.';
+
+CREATE OR REPLACE FUNCTION leadflow._lead_total(lead_id bigint, state_model_id bigint, sums double precision[],
+	last_at timestamptz, disqualified_at timestamptz, disqualified_by bigint, fit double precision,
+	persona_id bigint, fit_known double precision, lead_disqualifier bigint, at timestamptz)
+	RETURNS double precision
+	AS 'MODULE_PATHNAME', 'leadflow_lead_total'
+	LANGUAGE C STABLE PARALLEL RESTRICTED;
+COMMENT ON FUNCTION leadflow._lead_total IS
+'What hottest() orders by: the total before the last clamp; NULL for a disqualified lead. Otherwise as the columns of lead_scores.';
+
+CREATE OR REPLACE FUNCTION leadflow._model_id() RETURNS bigint
+	AS 'MODULE_PATHNAME', 'leadflow_model_id'
+	LANGUAGE C STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION leadflow._model_id() IS
+'The active model (scoring_models.id); NULL = none is active.';
+
+-- Called immutable, so that the planner asks it when it makes a plan, as it asks whether
+-- policies apply: a plan with a table is made anew when row-level security on that table
+-- or, where there is some, the role changes.
+CREATE OR REPLACE FUNCTION leadflow._leads_filtered() RETURNS boolean
+	AS 'MODULE_PATHNAME', 'leadflow_leads_filtered'
+	LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION leadflow._leads_filtered() IS
+'Whether row-level security decides which leads the caller sees. If not, a report that has a row for every lead anyway need not read leads.';
 
 CREATE OR REPLACE FUNCTION leadflow.explain_score(lead_id bigint, at timestamptz DEFAULT leadflow.now(),
 	model_id bigint DEFAULT NULL)
@@ -72,17 +207,28 @@ CREATE OR REPLACE FUNCTION leadflow.hottest(n integer, at timestamptz DEFAULT le
 	LANGUAGE SQL STABLE PARALLEL RESTRICTED
 	SET search_path = pg_catalog, pg_temp
 	AS $$
-	SELECT l.id, v.score, l.full_name, l.company, l.stage, m.full_name
-	FROM leadflow.leads l
-	LEFT JOIN leadflow.team_members m ON m.id = l.owner_id
-	JOIN leadflow.stages g ON g.name = l.stage AND g.category NOT IN ('won', 'lost', 'out')
-	JOIN leadflow.score_state s ON s.lead_id = l.id
-	CROSS JOIN LATERAL leadflow._lead_score(s.lead_id, s.model_id, s.watch, s.cycle, s.sums, s.last_at,
-		s.hand_raised_at, s.disqualified_at, s.disqualified_by, s.fit, s.persona_id, s.fit_known,
-		s.lead_disqualifier, s.cycle_since, s.last_engaged_at, $2) v
-	WHERE ($3 IS NULL OR l.owner_id = $3) AND v.disqualified_reason IS NULL
-	ORDER BY v.fit + v.engagement DESC, l.id
-	LIMIT greatest($1, 0)
+	SELECT h.id, leadflow._lead_score(s.lead_id, s.model_id, s.sums, s.last_at, s.disqualified_at, s.disqualified_by,
+			s.fit, s.persona_id, s.fit_known, s.lead_disqualifier, $2),
+		h.full_name, h.company, h.stage, m.full_name
+	FROM (
+		SELECT t.*
+		FROM (
+			SELECT l.id, l.full_name, l.company, l.stage, l.owner_id,
+				leadflow._lead_total(s.lead_id, s.model_id, s.sums, s.last_at, s.disqualified_at, s.disqualified_by,
+					s.fit, s.persona_id, s.fit_known, s.lead_disqualifier, $2) AS total
+			FROM leadflow.leads l
+			JOIN leadflow.stages g ON g.name = l.stage AND g.category NOT IN ('won', 'lost', 'out')
+			JOIN leadflow.score_state s ON s.lead_id = l.id
+			WHERE $3 IS NULL OR l.owner_id = $3
+			OFFSET 0
+		) t
+		WHERE t.total IS NOT NULL
+		ORDER BY t.total DESC, t.id
+		LIMIT greatest($1, 0)
+	) h
+	JOIN leadflow.score_state s ON s.lead_id = h.id
+	LEFT JOIN leadflow.team_members m ON m.id = h.owner_id
+	ORDER BY h.total DESC, h.id
 	$$;
 COMMENT ON FUNCTION leadflow.hottest(integer, timestamptz, bigint) IS
 'The n leads with the highest score that are still in play (category of the stage neither won, lost nor out; rejected and nurture leads are), of one owner or of all, by the total before the last clamp, then by id. Leads that the caller cannot see do not show. O(leads).';

@@ -31,29 +31,43 @@ COMMENT ON VIEW leadflow._lead_documents IS 'Internal. One row a lead: the lead 
 COMMENT ON COLUMN leadflow._lead_documents.lead_id IS 'Lead (leads.id).';
 COMMENT ON COLUMN leadflow._lead_documents.doc IS 'The client''s columns of leads, campaign by its code, created_at in UTC (ISO 8601, microseconds), account {name, domain, status} or null.';
 
+-- Where no policy hides leads the planner drops the join (their id is unique and nothing of
+-- them is asked for), so that leads is not read: score_state has a row for each.
 CREATE OR REPLACE VIEW leadflow.lead_scores WITH (security_invoker = true) AS
 SELECT
-	l.id AS lead_id,
-	v.score,
-	v.fit,
-	v.engagement,
-	v.grade,
-	v.level,
-	v.rank,
-	v.band,
-	v.persona,
-	v.fit_known,
-	v.disqualified_reason,
-	v.mql_ready,
-	v.mql_blocked_by,
-	v.falls_below_mql_at,
-	v.model_id
-FROM leadflow.leads l
-JOIN leadflow.score_state s ON s.lead_id = l.id
-CROSS JOIN LATERAL leadflow._lead_score(s.lead_id, s.model_id, s.watch, s.cycle, s.sums, s.last_at,
-	s.hand_raised_at, s.disqualified_at, s.disqualified_by, s.fit, s.persona_id, s.fit_known,
-	s.lead_disqualifier, s.cycle_since, s.last_engaged_at,
-	leadflow.now()) v;
+	s.lead_id,
+	leadflow._lead_score(s.lead_id, s.model_id, s.sums, s.last_at, s.disqualified_at,
+		s.disqualified_by, s.fit, s.persona_id, s.fit_known, s.lead_disqualifier, leadflow.now()) AS score,
+	leadflow._lead_fit(s.lead_id, s.model_id, s.sums, s.last_at, s.disqualified_at,
+		s.disqualified_by, s.fit, s.persona_id, s.fit_known, s.lead_disqualifier, leadflow.now()) AS fit,
+	leadflow._lead_engagement(s.lead_id, s.model_id, s.sums, s.last_at, s.disqualified_at,
+		s.disqualified_by, s.fit, s.persona_id, s.fit_known, s.lead_disqualifier, leadflow.now()) AS engagement,
+	leadflow._lead_grade(s.lead_id, s.model_id, s.sums, s.last_at, s.disqualified_at,
+		s.disqualified_by, s.fit, s.persona_id, s.fit_known, s.lead_disqualifier, leadflow.now()) AS grade,
+	leadflow._lead_level(s.lead_id, s.model_id, s.sums, s.last_at, s.disqualified_at,
+		s.disqualified_by, s.fit, s.persona_id, s.fit_known, s.lead_disqualifier, leadflow.now()) AS level,
+	leadflow._lead_rank(s.lead_id, s.model_id, s.sums, s.last_at, s.disqualified_at,
+		s.disqualified_by, s.fit, s.persona_id, s.fit_known, s.lead_disqualifier, leadflow.now()) AS rank,
+	leadflow._lead_band(s.lead_id, s.model_id, s.sums, s.last_at, s.disqualified_at,
+		s.disqualified_by, s.fit, s.persona_id, s.fit_known, s.lead_disqualifier, leadflow.now()) AS band,
+	leadflow._lead_persona(s.lead_id, s.model_id, s.sums, s.last_at, s.disqualified_at,
+		s.disqualified_by, s.fit, s.persona_id, s.fit_known, s.lead_disqualifier, leadflow.now()) AS persona,
+	leadflow._lead_fit_known(s.lead_id, s.model_id, s.sums, s.last_at, s.disqualified_at,
+		s.disqualified_by, s.fit, s.persona_id, s.fit_known, s.lead_disqualifier, leadflow.now()) AS fit_known,
+	leadflow._lead_disqualified_reason(s.lead_id, s.model_id, s.sums, s.last_at, s.disqualified_at,
+		s.disqualified_by, s.fit, s.persona_id, s.fit_known, s.lead_disqualifier, leadflow.now()) AS disqualified_reason,
+	leadflow._lead_mql_ready(s.lead_id, s.model_id, s.sums, s.last_at, s.disqualified_at,
+		s.disqualified_by, s.fit, s.persona_id, s.fit_known, s.lead_disqualifier, leadflow.now(),
+		s.watch, s.cycle, s.hand_raised_at, s.cycle_since, s.last_engaged_at) AS mql_ready,
+	leadflow._lead_mql_blocked_by(s.lead_id, s.model_id, s.sums, s.last_at, s.disqualified_at,
+		s.disqualified_by, s.fit, s.persona_id, s.fit_known, s.lead_disqualifier, leadflow.now(),
+		s.watch, s.cycle, s.hand_raised_at, s.cycle_since, s.last_engaged_at) AS mql_blocked_by,
+	leadflow._lead_falls_below_mql_at(s.lead_id, s.model_id, s.sums, s.last_at, s.disqualified_at,
+		s.disqualified_by, s.fit, s.persona_id, s.fit_known, s.lead_disqualifier, leadflow.now()) AS falls_below_mql_at,
+	leadflow._model_id() AS model_id
+FROM leadflow.score_state s
+LEFT JOIN leadflow.leads l ON l.id = s.lead_id
+WHERE l.id IS NOT NULL OR NOT leadflow._leads_filtered();
 COMMENT ON VIEW leadflow.lead_scores IS 'One row a lead (key: lead_id): its score at leadflow.now() with the active model. Always up to date, within the transaction too.';
 COMMENT ON COLUMN leadflow.lead_scores.lead_id IS 'Lead (leads.id).';
 COMMENT ON COLUMN leadflow.lead_scores.score IS 'Points, 0 to the model''s max_score; 0 for a disqualified lead.';

@@ -36,11 +36,15 @@ SELECT leadflow.now() = transaction_timestamp() AS not_fooled;
 CREATE ROLE regress_leadflow_stranger;
 GRANT USAGE ON SCHEMA leadflow TO regress_leadflow_stranger;
 SET ROLE regress_leadflow_stranger;
-SELECT score, mql_blocked_by FROM leadflow._lead_score(1, NULL, 1, 1, '{}', '-infinity', NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, leadflow.now());
+SELECT leadflow._lead_score(1, NULL, '{}', '-infinity', NULL, NULL, 0, NULL, NULL, NULL, leadflow.now());
+SELECT leadflow._lead_persona(1, NULL, '{}', '-infinity', NULL, NULL, 0, NULL, NULL, NULL, leadflow.now());
+SELECT leadflow._lead_mql_ready(1, NULL, '{}', '-infinity', NULL, NULL, 0, NULL, NULL, NULL, leadflow.now(), 1, 1, 'infinity', NULL, NULL);
 RESET ROLE;
 DROP OWNED BY regress_leadflow_stranger;
 DROP ROLE regress_leadflow_stranger;
-SELECT score FROM leadflow._lead_score(1, 1, 0, 1, NULL::float8[], '2026-01-01', NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, leadflow.now());
+SELECT leadflow._lead_score(1, 1, NULL::float8[], '2026-01-01', NULL, NULL, 0, NULL, NULL, NULL, leadflow.now());
+SELECT sums[1:2], leadflow._lead_score(1, 1, sums, '2026-01-01Z', NULL, NULL, 0, NULL, NULL, NULL, '2026-01-01Z')
+FROM (VALUES ('{}'::float8[]), ('{1}'), ('{NULL, NULL}'), ('{{1, 2}}'), ('{1, 2, 3}'), ('[5:6]={1, 2}'), (array_fill(1::float8, '{1000}'))) v (sums);
 
 -- Trigger functions on tables that they were not made for
 CREATE TABLE odd (id bigint, name integer, lookback integer, status integer, kind integer, lead_id text);

@@ -99,6 +99,12 @@ FROM leadflow.lead_scores;
 SELECT bool_and(b.score = s.score AND b.rank IS NOT DISTINCT FROM s.rank AND b.band = s.band) AS same_score
 FROM leadflow.lead_board b JOIN leadflow.lead_scores s USING (lead_id);
 
+-- Scores are asked of score_state alone: one row by its key, all without leads.
+EXPLAIN (COSTS OFF) SELECT score, band FROM leadflow.lead_scores WHERE lead_id = 5;
+EXPLAIN (COSTS OFF) SELECT count(score) FROM leadflow.lead_scores;
+-- What is not asked for is not computed.
+EXPLAIN (COSTS OFF, VERBOSE) SELECT score FROM leadflow.lead_scores WHERE lead_id = 5;
+
 -- The funnel: lead 1 is of January in Berlin (23:59), lead 2 of February (0:00);
 -- NULL sources stay; lead 1 was never nurtured or lost.
 SELECT month_start, source, campaign_id, campaign, leads, mqls, sqls, accepted, rejected, nurtured, opportunities, won, lost
@@ -183,16 +189,31 @@ GRANT USAGE ON SCHEMA leadflow TO regress_leadflow_reader;
 GRANT SELECT ON ALL TABLES IN SCHEMA leadflow TO regress_leadflow_reader;
 ALTER TABLE leadflow.leads ENABLE ROW LEVEL SECURITY;
 CREATE POLICY only_two ON leadflow.leads FOR SELECT USING (id = 2);
+PREPARE scores AS SELECT lead_id FROM leadflow.lead_scores ORDER BY 1;
+SET plan_cache_mode = force_generic_plan;
+EXECUTE scores;
 SET ROLE regress_leadflow_reader;
 SELECT lead_id FROM leadflow.lead_scores;
+SELECT lead_id, score IS NOT NULL AS scored FROM leadflow.lead_scores WHERE lead_id IN (1, 2);
+EXECUTE scores;
 SELECT lead_id FROM leadflow.lead_board;
 SELECT DISTINCT lead_id FROM leadflow.lead_timeline;
 SELECT id FROM leadflow.lead_details;
 SELECT sum(leads) FROM leadflow.funnel_monthly;
 SELECT lead_id FROM leadflow._lead_documents;
 RESET ROLE;
+EXECUTE scores;
 ALTER TABLE leadflow.leads DISABLE ROW LEVEL SECURITY;
+SET ROLE regress_leadflow_reader;
+EXECUTE scores;
+RESET ROLE;
+RESET plan_cache_mode;
 DROP POLICY only_two ON leadflow.leads;
+-- They need SELECT on leads all the same.
+REVOKE SELECT ON leadflow.leads FROM regress_leadflow_reader;
+SET ROLE regress_leadflow_reader;
+SELECT score FROM leadflow.lead_scores WHERE lead_id = 1;
+RESET ROLE;
 REVOKE ALL ON ALL TABLES IN SCHEMA leadflow FROM regress_leadflow_reader;
 REVOKE ALL ON SCHEMA leadflow FROM regress_leadflow_reader;
 DROP ROLE regress_leadflow_reader;
