@@ -51,16 +51,16 @@ SELECT i AS id, 'kind_' || 1 + (i - 1) % 20 AS activity_kind, 1 + i % 10 AS poin
 	l.max_count, l.per, l.once_per
 FROM generate_series(1, 50) i
 LEFT JOIN (VALUES
-	(1, 1, NULL, NULL::jsonpath),
-	(6, 1, 'day', NULL),
+	(1, 10, NULL, NULL::jsonpath),
+	(6, 1, 'month', NULL),
 	(12, 5, 'month', NULL),
 	(17, 1, NULL, '$.content'),
 	(23, 2, 'week', '$.properties.plan'),
 	(28, 3, 'day', NULL),
 	(34, 1, 'hour', NULL),
-	(39, 10, NULL, NULL),
-	(45, 1, 'quarter', '$.content'),
-	(50, 3, 'week', NULL)) l (id, max_count, per, once_per) ON l.id = i AND :'limits' <> 'off';
+	(39, 1, NULL, NULL),
+	(45, 1, 'quarter', '$.properties.plan'),
+	(50, 1, 'week', NULL)) l (id, max_count, per, once_per) ON l.id = i AND :'limits' <> 'off';
 ALTER TABLE bench.rules ADD PRIMARY KEY (id);
 CREATE INDEX ON bench.rules (activity_kind);
 
