@@ -12,8 +12,8 @@ TABLES = 05_settings 10_team 15_calendar 20_account 25_campaign 30_stage \
 	35_lead 40_activity 45_score 50_handoff 60_sla 70_deal 80_attribution \
 	90_triggers 95_starter
 FUNCTIONS = 00_install 05_base 15_calendar 30_stage 40_activity 45_score \
-	46_model 50_handoff 60_sla 80_attribution 90_admin 95_verify 96_reconcile
-VIEWS = 10_score 30_stage 40_lead 46_model 60_sla 80_attribution 90_health
+	46_model 50_handoff 60_sla 80_attribution 85_backtest 90_admin 95_verify 96_reconcile
+VIEWS = 10_score 30_stage 40_lead 46_model 60_sla 80_attribution 85_performance 90_health
 
 STATE = $(TABLES:%=sql/tables/%.sql) $(VIEWS:%=sql/views/%.sql)
 CODE = $(FUNCTIONS:%=sql/functions/%.sql)

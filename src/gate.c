@@ -57,8 +57,8 @@ lead_column(HeapTuple lead, TupleDesc desc, const char *name, bool *isnull)
 }
 
 /* Is a required field filled in: a column of leads, or else a key of attributes? */
-static bool
-lead_has_field(HeapTuple lead, TupleDesc desc, char *field)
+bool
+gate_has_field(HeapTuple lead, TupleDesc desc, const char *field)
 {
 	int			attnum = SPI_fnumber(desc, field);
 	bool		isnull;
@@ -73,7 +73,7 @@ lead_has_field(HeapTuple lead, TupleDesc desc, char *field)
 	}
 	value = lead_column(lead, desc, "attributes", &isnull);
 	return !isnull && JB_ROOT_IS_OBJECT(DatumGetJsonbP(value)) &&
-		json_has_value(DatumGetJsonbP(value), list_make1(field));
+		json_has_value(DatumGetJsonbP(value), list_make1(unconstify(char *, field)));
 }
 
 static bool
@@ -165,7 +165,7 @@ lead_incomplete(const Model *model, const ScoreRow *score, int64 lead_id,
 		appendStringInfoString(&missing, "must not be contacted, ");
 	foreach(lc, model->required_fields)
 	{
-		if (!lead_has_field(lead, desc, lfirst(lc)))
+		if (!gate_has_field(lead, desc, lfirst(lc)))
 			appendStringInfo(&missing, "%s is missing, ", (char *) lfirst(lc));
 	}
 	if (has_open_deal(lead_id))

@@ -22,6 +22,9 @@ extern bool gate_goes_on(const Model *model, const ScoreRow *score, bool hand_ra
 extern char *gate_lead_blocked(const Model *model, const StateRow *row, const ScoreRow *score,
 							   HeapTuple lead, TupleDesc desc, bool hand_raise, TimestampTz at);
 
+/* Is a field that a model requires filled in: a column of leads, or else a key of attributes? */
+extern bool gate_has_field(HeapTuple lead, TupleDesc desc, const char *field);
+
 /* What stands in the way of marketing making the lead an MQL by hand. */
 extern char *gate_by_hand_blocked(int64 lead_id, HeapTuple lead, TupleDesc desc);
 

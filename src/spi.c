@@ -127,14 +127,9 @@ engine_plan_in_bulk(void)
 	pin_setting("work_mem", GetConfigOption("maintenance_work_mem", false, false));
 }
 
-void
-engine_enter(EngineContext *context)
+static void
+enter(EngineContext *context)
 {
-	Oid			owner = engine_owner();
-
-	GetUserIdAndSecContext(&context->userid, &context->sec_context);
-	SetUserIdAndSecContext(owner, context->sec_context |
-						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
 	context->guc_level = NewGUCNestLevel();
 	pin_setting("search_path", "pg_catalog, pg_temp");
 	/*
@@ -146,6 +141,25 @@ engine_enter(EngineContext *context)
 	pin_setting("jit", "off");
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+}
+
+void
+engine_enter(EngineContext *context)
+{
+	Oid			owner = engine_owner();
+
+	GetUserIdAndSecContext(&context->userid, &context->sec_context);
+	SetUserIdAndSecContext(owner, context->sec_context |
+						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	enter(context);
+}
+
+/* For reports: privileges and row-level security are the caller's.  No plan may be kept. */
+void
+caller_enter(EngineContext *context)
+{
+	GetUserIdAndSecContext(&context->userid, &context->sec_context);
+	enter(context);
 }
 
 void

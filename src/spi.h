@@ -32,6 +32,7 @@ extern void spi_init(void);
 extern Oid	engine_relation(const char *name);	/* 0 where it is missing */
 extern Oid	engine_owner(void);
 extern void engine_enter(EngineContext *context);	/* becomes the owner, SPI_connect() */
+extern void caller_enter(EngineContext *context);	/* stays the caller, SPI_connect() */
 extern void engine_leave(EngineContext *context);
 extern void engine_plan_by_index(void); /* until engine_leave() */
 extern void engine_plan_in_bulk(void);	/* until engine_leave() */
