@@ -615,11 +615,18 @@ flush_complete(Flush *flush, StateRow *row, const Delta *delta)
 	engine_leave(&engine);
 }
 
-/* The row's score now; activities that lie ahead of now do not count yet. */
+/*
+ * The row's score now.  Transactions that began later may have flushed first: what they
+ * brought has happened, so now is not before it.  Activities that really lie ahead don't count yet.
+ */
 static void
 flush_evaluate(Flush *flush, StateRow *row, ScoreRow *score)
 {
-	if (flush->now < row->last_at)
+	TimestampTz at = flush->now;
+
+	if (at < row->last_at && row->last_at <= clock_wall())
+		at = row->last_at;
+	if (at < row->last_at)
 	{
 		MemoryContext caller = CurrentMemoryContext;
 		MemoryContext inside;
@@ -627,11 +634,11 @@ flush_evaluate(Flush *flush, StateRow *row, ScoreRow *score)
 
 		engine_enter(&engine);
 		inside = MemoryContextSwitchTo(caller);
-		state_rewind(flush->model, row, flush->now, flush->snapshot);
+		state_rewind(flush->model, row, at, flush->snapshot);
 		MemoryContextSwitchTo(inside);
 		engine_leave(&engine);
 	}
-	state_evaluate(flush->model, row, flush->now, score);
+	state_evaluate(flush->model, row, at, score);
 }
 
 /* By points alone: was the gate open at that instant, as things are now known? */

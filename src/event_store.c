@@ -18,7 +18,7 @@
  * written activities.
  *
  * Limits: about 250 bytes a lead that was written to, until the end of the
- * transaction, and 32 for each activity that rules with a limit count.
+ * transaction, and up to 16 kB more for what rules with a limit count.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -60,6 +60,9 @@ typedef struct Level
 	struct Level *parent;
 } Level;
 
+/* What rules with a limit count of a lead, at most; 32 bytes each. */
+#define MAX_LIMITED	512
+
 static Level *top = NULL;
 static void (*flush_hook) (void) = NULL;
 
@@ -84,6 +87,21 @@ delta_make(const Model *model, int64 lead_id)
 	return delta;
 }
 
+/*
+ * A lead that rules with a limit matched very often is computed from its activities, so that memory
+ * does not grow with the rows that a transaction writes.
+ */
+static void
+delta_bound(Delta *delta)
+{
+	if (delta->window.n <= MAX_LIMITED && !(delta->flags & DELTA_RECOMPUTE))
+		return;
+	delta->flags |= DELTA_RECOMPUTE;
+	if (delta->window.entries)
+		pfree(delta->window.entries);
+	memset(&delta->window, 0, sizeof(Window));
+}
+
 /* What is added to a delta is kept in the current context. */
 static void
 delta_merge(const Model *model, Delta *into, const Delta *from)
@@ -91,6 +109,7 @@ delta_merge(const Model *model, Delta *into, const Delta *from)
 	into->flags |= from->flags;
 	points_merge(model, into->sums, &into->last_at, from->sums, from->last_at);
 	window_join(model, &into->window, &from->window);
+	delta_bound(into);
 	into->last_engaged_at = Max(into->last_engaged_at, from->last_engaged_at);
 	into->last_touch_at = Max(into->last_touch_at, from->last_touch_at);
 	if (happened_later(from->hand_raised_at, &from->hand_raised_by,
@@ -214,7 +233,9 @@ event_limited(const Model *model, Delta *delta, const LimitEntry *entry)
 	MemoryContext caller = MemoryContextSwitchTo(top->context);
 	TimestampTz displaced;
 
-	(void) window_add(model, &delta->window, WINDOW_ALL_BUCKETS, entry, &displaced);
+	if (!(delta->flags & DELTA_RECOMPUTE))
+		(void) window_add(model, &delta->window, WINDOW_ALL_BUCKETS, entry, &displaced);
+	delta_bound(delta);
 	MemoryContextSwitchTo(caller);
 }
 

@@ -37,14 +37,14 @@ gate_points(const Model *model, const StateRow *row, const ScoreRow *score, bool
 		*hand_raise = true;
 		return true;
 	}
-	return score->score >= model->mql_threshold &&
+	return reaches(score->score, model->mql_threshold) &&
 		grade_at_least(score->grade, model->min_fit_grade);
 }
 
 bool
 gate_goes_on(const Model *model, const ScoreRow *score, bool hand_raise)
 {
-	return model->hands_off && (hand_raise || score->score >= model->handoff_threshold);
+	return model->hands_off && (hand_raise || reaches(score->score, model->handoff_threshold));
 }
 
 static Datum

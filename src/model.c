@@ -637,7 +637,7 @@ leadflow_lead_mql_blocked_by(PG_FUNCTION_ARGS)
 		missing = psprintf("disqualified: %s", disqualified_reason(model, score->disqualified_by));
 	else if (!gate_points(model, &call.row, score, &hand_raise))
 	{
-		char	   *points = score->score >= model->mql_threshold ? "" :
+		char	   *points = reaches(score->score, model->mql_threshold) ? "" :
 			psprintf("%.6g points short of %g", model->mql_threshold - score->score,
 					 model->mql_threshold);
 		char	   *grade = grade_at_least(score->grade, model->min_fit_grade) ? "" :
@@ -661,7 +661,7 @@ leadflow_lead_falls_below_mql_at(PG_FUNCTION_ARGS)
 
 	if (!score_call(fcinfo, &call))
 		PG_RETURN_NULL();
-	if (call.model->id && call.score.score >= call.model->mql_threshold)
+	if (call.model->id && reaches(call.score.score, call.model->mql_threshold))
 		at = falls_below(call.model, &call.row, call.at);
 	if (TIMESTAMP_IS_NOEND(at))
 		PG_RETURN_NULL();

@@ -160,7 +160,7 @@ points_grade(const Model *model, double fit)
 	share = fit / model->fit->max;
 	for (int i = 0; i < 3; i++)
 	{
-		if (share >= model->cutoffs[i])
+		if (reaches(share, model->cutoffs[i]))
 			return 'A' + i;
 	}
 	return 'D';
@@ -177,7 +177,7 @@ points_level(const Model *model, double engagement)
 		return 4;
 	for (int i = 0; i < 3; i++)
 	{
-		if (engagement / max >= model->cutoffs[i])
+		if (reaches(engagement / max, model->cutoffs[i]))
 			return i + 1;
 	}
 	return 4;
@@ -188,7 +188,7 @@ points_band(const Model *model, double score)
 {
 	if (model->id == 0)
 		return "cool";
-	return score >= model->hot_from ? "hot" : score >= model->warm_from ? "warm" : "cool";
+	return reaches(score, model->hot_from) ? "hot" : reaches(score, model->warm_from) ? "warm" : "cool";
 }
 
 /* Without a minimum, or without a fit group, nothing is asked. */

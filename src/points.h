@@ -7,6 +7,9 @@
 #define LEADFLOW_POINTS_H
 
 #include "postgres.h"
+
+#include <math.h>
+
 #include "datatype/timestamp.h"
 #include "utils/hsearch.h"
 #include "utils/uuid.h"
@@ -109,6 +112,16 @@ typedef struct Model
 	Disqualifier *activity_disqualifiers;
 	HTAB	   *kinds;
 } Model;
+
+/*
+ * Does a sum of points reach a threshold?  To 1e-9: the very activity that brings it there
+ * is worth points * 2^x / 2^x, which may be a last digit short.
+ */
+static inline bool
+reaches(double value, double threshold)
+{
+	return value >= threshold - 1e-9 * Max(1.0, fabs(threshold));
+}
 
 /* Sums of points by group, scaled to floor(last_at / half_life). */
 extern void points_advance(const Model *model, double *sums, TimestampTz *last_at, TimestampTz to);

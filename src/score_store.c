@@ -564,7 +564,7 @@ score_leads_added(const int64 *leads, const int *watch, int n)
 			/* a lead that passes by its fit alone */
 			state_evaluate(model, &row, clock_now(), &score);
 			if (model->id && (watch[from + low] & WATCH_GATE) && !score.disqualified_by &&
-				score.score >= model->mql_threshold)
+				reaches(score.score, model->mql_threshold))
 				(void) event_delta(model, id);
 		}
 
