@@ -174,7 +174,7 @@ window_insert(Window *window, int at, const LimitEntry *entry)
 {
 	if (window->n == window->room)
 	{
-		window->room = Max(8, window->room * 2);
+		window->room = Max(4, window->room * 2);
 		window->entries = window->entries == NULL ?
 			palloc(sizeof(LimitEntry) * window->room) :
 			repalloc(window->entries, sizeof(LimitEntry) * window->room);
