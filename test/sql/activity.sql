@@ -372,3 +372,33 @@ SELECT * FROM refused('UPDATE leadflow.score_state SET sums = ''{1000}''');
 SELECT * FROM refused('DELETE FROM leadflow.score_state');
 
 SELECT * FROM leadflow.verify();
+
+-- A site's deferred trigger that a promotion queues fires before COMMIT, and what it writes is scored, too.
+\i test/fixtures/thaw.sql
+UPDATE leadflow.scoring_models SET mql_threshold = 40, max_score = 1e6, handoff_threshold = NULL, min_fit_grade = NULL WHERE id = 900;
+UPDATE leadflow.scoring_groups SET half_life = '30 days' WHERE id = 901;
+DELETE FROM leadflow.scoring_rules WHERE model_id = 900;
+INSERT INTO leadflow.scoring_rules (model_id, group_id, name, activity_kind, points) VALUES (900, 901, 'forty', 'form_submit', 40), (900, 901, 'one', 'page_view', 1);
+CREATE FUNCTION congratulate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO leadflow.activities (lead_id, kind) VALUES (NEW.id, 'page_view');
+	RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER congratulate AFTER UPDATE OF stage ON leadflow.leads DEFERRABLE INITIALLY DEFERRED
+	FOR EACH ROW WHEN (NEW.stage = 'mql') EXECUTE FUNCTION congratulate();
+INSERT INTO leadflow.leads (id, email) VALUES (700, '700@deferred.example');
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (700, 'form_submit');
+SELECT l.stage, round(s.score) AS score FROM leadflow.leads l JOIN leadflow.lead_scores s ON s.lead_id = l.id WHERE l.id = 700;
+DROP TRIGGER congratulate ON leadflow.leads;
+
+-- One activity that is worth the threshold opens the gate, whatever the last digit of its decay at its own instant.
+INSERT INTO leadflow.leads (id, email) SELECT i, i || '@threshold.example' FROM generate_series(10001, 11000) i;
+DO $$
+BEGIN
+	FOR i IN 10001 .. 11000 LOOP
+		PERFORM set_config('leadflow.clock', (timestamptz '2026-06-01 00:00Z' + (i - 10000) * interval '7919 seconds')::text, true);
+		INSERT INTO leadflow.activities (lead_id, kind) VALUES (i, 'form_submit');
+		PERFORM leadflow.settle();
+	END LOOP;
+END $$;
+SELECT stage, count(*) FROM leadflow.leads WHERE id > 10000 GROUP BY stage;
