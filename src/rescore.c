@@ -253,29 +253,41 @@ rescore_lead(StateTable *table, const Model *model, int64 lead_id)
 	}
 }
 
+static TransactionId
+slot_xmin(TupleTableSlot *slot)
+{
+	bool		isnull;
+
+	return DatumGetTransactionId(slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull));
+}
+
+/* Is the version that a row was computed for still the one that the snapshot sees? */
+static bool
+fetch_version(StateTable *table, const Model *model, const Computed *lead, Snapshot snapshot,
+			  StateRow *kept)
+{
+	ItemPointerData tid = lead->tid;
+
+	if (!table_tuple_fetch_row_version(table->rel, &tid, snapshot, table->slot))
+		return false;
+	ExecMaterializeSlot(table->slot);
+	slot_getallattrs(table->slot);
+	state_read(model, table->slot->tts_values, table->slot->tts_isnull, kept);
+	kept->tid = table->slot->tts_tid;
+	return kept->lead_id == lead->row.lead_id && slot_xmin(table->slot) == lead->xmin;
+}
+
 /* A computed row, if the version that it was computed for is still there; else the lead by itself. */
 static void
 apply_row(StateTable *table, const Model *model, const Computed *lead)
 {
 	Snapshot	snapshot = RegisterSnapshot(engine_snapshot());
-	bool		applied = false;
-	ItemPointerData tid = lead->tid;
+	StateRow	kept;
+	bool		applied;
 
 	PushActiveSnapshot(snapshot);
-	if (table_tuple_fetch_row_version(table->rel, &tid, snapshot, table->slot))
-	{
-		StateRow	kept;
-		bool		isnull;
-
-		ExecMaterializeSlot(table->slot);
-		slot_getallattrs(table->slot);
-		state_read(model, table->slot->tts_values, table->slot->tts_isnull, &kept);
-		kept.tid = table->slot->tts_tid;
-		if (kept.lead_id == lead->row.lead_id &&
-			DatumGetTransactionId(slot_getsysattr(table->slot, MinTransactionIdAttributeNumber,
-												  &isnull)) == lead->xmin)
-			applied = write_row(table, model, &kept, &lead->row) == TM_Ok;
-	}
+	applied = fetch_version(table, model, lead, snapshot, &kept) &&
+		write_row(table, model, &kept, &lead->row) == TM_Ok;
 	PopActiveSnapshot();
 	UnregisterSnapshot(snapshot);
 	if (!applied)
@@ -380,6 +392,73 @@ keep_computed(const Model *model, const Computed *lead, void *arg)
 	tuplestore_putvalues(prepared->rows, prepared->desc, values, nulls);
 }
 
+/*
+ * The next prepared row, in a context that is reset for each; the tuple itself is the slot's, in
+ * the current one.
+ */
+static bool
+next_prepared(const Model *model, Tuplestorestate *rows, TupleTableSlot *slot, MemoryContext each,
+			  Computed *lead)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	CHECK_FOR_INTERRUPTS();
+	if (!tuplestore_gettupleslot(rows, true, false, slot))
+		return false;
+	slot_getallattrs(slot);
+	MemoryContextSwitchTo(each);
+	state_read(model, slot->tts_values, slot->tts_isnull, &lead->row);
+	lead->tid = *(ItemPointer) DatumGetPointer(slot->tts_values[PREPARED_TID]);
+	lead->xmin = DatumGetTransactionId(slot->tts_values[PREPARED_XMIN]);
+	MemoryContextSwitchTo(caller);
+	return true;
+}
+
+/*
+ * Leads that were written to while the others were being computed are computed once more, so
+ * that few are left for when writers must wait.
+ */
+static void
+refresh_prepared(const Model *model, StateTable *table)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext each = AllocSetContextCreate(caller, "leadflow rescore lead", ALLOCSET_DEFAULT_SIZES);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(prepared->desc, &TTSOpsMinimalTuple);
+	Tuplestorestate *before = prepared->rows;
+	Computed	lead;
+
+	MemoryContextSwitchTo(prepared->context);
+	prepared->rows = tuplestore_begin_heap(false, false, maintenance_work_mem);
+	MemoryContextSwitchTo(caller);
+	while (next_prepared(model, before, slot, each, &lead))
+	{
+		Snapshot	snapshot;
+		StateRow	kept;
+
+		MemoryContextSwitchTo(each);
+		CommandCounterIncrement();
+		snapshot = RegisterSnapshot(engine_snapshot());
+		PushActiveSnapshot(snapshot);
+		if (fetch_version(table, model, &lead, snapshot, &kept))
+			tuplestore_puttupleslot(prepared->rows, slot);
+		else if (state_fetch(table, model, lead.row.lead_id, snapshot, &lead.row))
+		{
+			lead.tid = lead.row.tid;
+			lead.xmin = slot_xmin(table->slot);
+			state_recompute(model, &lead.row, snapshot);
+			state_refit(model, &lead.row, snapshot);
+			keep_computed(model, &lead, NULL);
+		}
+		PopActiveSnapshot();
+		UnregisterSnapshot(snapshot);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(each);
+	}
+	tuplestore_end(before);
+	ExecDropSingleTupleTableSlot(slot);
+	MemoryContextDelete(each);
+}
+
 void
 state_prepare(const Model *model)
 {
@@ -399,13 +478,15 @@ state_prepare(const Model *model)
 	state_open(&table, AccessShareLock);
 	for (int c = 0; c < STATE_COLUMNS; c++)
 		TupleDescCopyEntry(prepared->desc, c + 1, RelationGetDescr(table.rel), c + 1);
-	state_close(&table);
 	TupleDescInitEntry(prepared->desc, PREPARED_TID + 1, "tid", TIDOID, -1, 0);
 	TupleDescInitEntry(prepared->desc, PREPARED_XMIN + 1, "xmin", XIDOID, -1, 0);
 
 	engine_enter(&engine);
 	(void) compute_range(model, PG_INT64_MIN, PG_INT64_MAX, keep_computed, NULL);
+	for (int round = 0; round < 2; round++)
+		refresh_prepared(model, &table);
 	engine_leave(&engine);
+	state_close(&table);
 	MemoryContextSwitchTo(caller);
 }
 
@@ -434,23 +515,18 @@ apply_prepared(StateTable *table, const Model *model)
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(prepared->desc, &TTSOpsMinimalTuple);
 	Datum		id = Int64GetDatum(model->id);
 	SPITupleTable *others;
+	Computed	lead;
 	int64		count = 0;
 	uint64		n;
 
-	while (tuplestore_gettupleslot(prepared->rows, true, false, slot))
+	while (next_prepared(model, prepared->rows, slot, each, &lead))
 	{
-		Computed	lead;
 		Window		window = {0};
 
-		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(each);
-		slot_getallattrs(slot);
-		state_read(model, slot->tts_values, slot->tts_isnull, &lead.row);
 		if (lead.row.has_limits)
 			(void) window_unpack(model, &window, DatumGetByteaPP(lead.row.limits));
 		lead.row.window = &window;
-		lead.tid = *(ItemPointer) DatumGetPointer(slot->tts_values[PREPARED_TID]);
-		lead.xmin = DatumGetTransactionId(slot->tts_values[PREPARED_XMIN]);
 		apply_row(table, model, &lead);
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(each);
