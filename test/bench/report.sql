@@ -14,7 +14,8 @@ SELECT * FROM (VALUES
 	(8, 'count_properties', 'count(*) by lead with a look into properties'),
 	(9, 'rescore', '**rescore()**'),
 	(10, 'bench', '10 of 50 rules'),
-	(11, 'bench_unlimited', 'none')) v (position, relation, label);
+	(11, 'bench_unlimited', 'none'),
+	(12, 'activate', '**activate_model()**, two clients inserting')) v (position, relation, label);
 
 -- What was measured, in the order of the first round.
 CREATE OR REPLACE TEMP VIEW cases AS
@@ -52,7 +53,7 @@ $$;
 
 SELECT set_config('bench.part', :'part', false) \g /dev/null
 SELECT :'part' = 'copy' AS copy, :'part' = 'single' AS single, :'part' = 'together' AS together, :'part' = 'hot' AS hot,
-	:'part' = 'memory' AS memory, :'part' = 'rescore' AS rescore \gset
+	:'part' = 'memory' AS memory, :'part' = 'rescore' AS rescore, :'part' = 'activate' AS activate \gset
 
 \if :copy
 SELECT title AS "COPY of", label AS "table", pg_temp.figure(what, relation, 'cpu', 'FM9990.00') AS "CPU seconds, median (min–max)",
@@ -100,5 +101,12 @@ SELECT title AS "all leads", label AS "what", pg_temp.figure(what, relation, 'cp
 	pg_temp.times(what, relation, 'cpu', 'count') AS "× count(*)",
 	pg_temp.times(what, relation, 'cpu', 'count_properties') AS "× with properties",
 	pg_temp.figure(what, relation, 'elapsed', 'FM9990.00') AS "seconds"
+FROM cases ORDER BY first, position;
+\endif
+
+\if :activate
+SELECT title AS "all leads", label AS "what", pg_temp.figure(what, relation, 'elapsed', 'FM9990.00') AS "seconds, median (min–max)",
+	pg_temp.figure(what, relation, 'longest', 'FM9990.00') AS "an insert took at most, s",
+	pg_temp.figure(what, relation, 'transactions', 'FM999,999,990') AS "inserts meanwhile"
 FROM cases ORDER BY first, position;
 \endif
