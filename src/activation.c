@@ -73,9 +73,11 @@ leadflow_model_changed(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 	}
 
+	if (model_active_is(before))
+		return PointerGetDatum(NULL);
 	CacheInvalidateRelcache(trigger->tg_relation);
 	CommandCounterIncrement();
-	if (!switching && strcmp(before, model_active()->signature) != 0)
+	if (!switching)
 	{
 		LockRelationOid(engine_relation("score_state"), ShareRowExclusiveLock);
 		rescored = state_rescore(model_active());

@@ -523,7 +523,6 @@ leadflow_activities_truncated(PG_FUNCTION_ARGS)
 	(void) trigger_data(fcinfo, "_activities_truncated", false, false);
 	LockRelationOid(engine_relation("score_state"), ShareRowExclusiveLock);
 	model = model_active();
-	(void) event_take(model, &n);
 	state_rescore(model);
 	leads = score_watched(WATCH_TOUCH, &n);
 	if (n > 0)
@@ -786,6 +785,25 @@ flush_lead(Flush *flush, const Delta *delta)
 	}
 }
 
+/* Accounts that leads of the batch joined stay as they are from here on. */
+static void
+hold_accounts(Delta *const *deltas, int n)
+{
+	int64	   *joined = NULL;
+	int			count = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (!(deltas[i]->flags & DELTA_JOINED))
+			continue;
+		if (joined == NULL)
+			joined = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * (n - i));
+		joined[count++] = deltas[i]->lead_id;
+	}
+	if (count > 0)
+		score_accounts_hold(joined, count);
+}
+
 static void
 flush_all(bool settles)
 {
@@ -807,6 +825,7 @@ flush_all(bool settles)
 	flush.model = model_active();
 	MemoryContextSwitchTo(context);
 	deltas = event_take(flush.model, &n);
+	hold_accounts(deltas, n);
 	flush.promotions = MemoryContextAllocHuge(context, sizeof(Promotion) * Max(n, 1));
 	flush.demotions = MemoryContextAllocHuge(context, sizeof(int64) * Max(n, 1));
 	flush.touched = MemoryContextAllocHuge(context, sizeof(int64) * Max(n, 1));

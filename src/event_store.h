@@ -16,6 +16,7 @@
 #define DELTA_REMOVED	0x10	/* evidence may have been taken away */
 #define DELTA_INSERTED	0x20	/* activities were inserted: the lead must exist */
 #define DELTA_LOUD		0x40	/* not all was written under leadflow.quiet: the gate is asked */
+#define DELTA_JOINED	0x80	/* the lead joined an account */
 
 /* What one (sub)transaction did to one lead. */
 typedef struct Delta

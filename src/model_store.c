@@ -15,6 +15,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "config_cache.h"
@@ -291,25 +292,26 @@ load_disqualifiers(Model *model)
 }
 
 /* A digest of all that the model says; not of how far its life has come. */
+static EngineStatement signature_statement = {
+	"SELECT md5(concat_ws(E'\\n',"
+	" (SELECT (to_jsonb(t) - '{status,activated_at,retired_at}'::text[])::text FROM leadflow.scoring_models t WHERE id = $1),"
+	" (SELECT string_agg(t::text, E'\\n' ORDER BY id) FROM leadflow.scoring_groups t WHERE model_id = $1),"
+	" (SELECT string_agg(t::text, E'\\n' ORDER BY id) FROM leadflow.scoring_rules t WHERE model_id = $1),"
+	" (SELECT string_agg(t::text, E'\\n' ORDER BY id) FROM leadflow.personas t WHERE model_id = $1),"
+	" (SELECT string_agg(c::text, E'\\n' ORDER BY c.id) FROM leadflow.persona_criteria c"
+	"  JOIN leadflow.personas p ON p.id = c.persona_id WHERE p.model_id = $1),"
+	" (SELECT string_agg(t::text, E'\\n' ORDER BY id) FROM leadflow.disqualifiers t WHERE model_id = $1),"
+	" (SELECT string_agg(t::text, E'\\n' ORDER BY kind) FROM leadflow.activity_kinds t),"
+	" (SELECT time_zone FROM leadflow.settings)))",
+	1, {INT8OID}
+};
+
 static void
 load_signature(Model *model)
 {
-	static EngineStatement statement = {
-		"SELECT md5(concat_ws(E'\\n',"
-		" (SELECT (to_jsonb(t) - '{status,activated_at,retired_at}'::text[])::text FROM leadflow.scoring_models t WHERE id = $1),"
-		" (SELECT string_agg(t::text, E'\\n' ORDER BY id) FROM leadflow.scoring_groups t WHERE model_id = $1),"
-		" (SELECT string_agg(t::text, E'\\n' ORDER BY id) FROM leadflow.scoring_rules t WHERE model_id = $1),"
-		" (SELECT string_agg(t::text, E'\\n' ORDER BY id) FROM leadflow.personas t WHERE model_id = $1),"
-		" (SELECT string_agg(c::text, E'\\n' ORDER BY c.id) FROM leadflow.persona_criteria c"
-		"  JOIN leadflow.personas p ON p.id = c.persona_id WHERE p.model_id = $1),"
-		" (SELECT string_agg(t::text, E'\\n' ORDER BY id) FROM leadflow.disqualifiers t WHERE model_id = $1),"
-		" (SELECT string_agg(t::text, E'\\n' ORDER BY kind) FROM leadflow.activity_kinds t),"
-		" (SELECT time_zone FROM leadflow.settings)))",
-		1, {INT8OID}
-	};
 	Datum		id = Int64GetDatum(model->id);
 
-	engine_query(&statement, &id, NULL);
+	engine_query(&signature_statement, &id, NULL);
 	strlcpy(model->signature, spi_text(0, 1), sizeof(model->signature));
 	model->fingerprint = hash_bytes((unsigned char *) model->signature, strlen(model->signature));
 }
@@ -331,14 +333,14 @@ load_model(int64 id)
 	return model;
 }
 
+static EngineStatement active_statement = {
+	"SELECT id FROM leadflow.scoring_models WHERE status = 'active'", 0, {0}
+};
+
 static void *
 load_active(void)
 {
-	static EngineStatement statement = {
-		"SELECT id FROM leadflow.scoring_models WHERE status = 'active'", 0, {0}
-	};
-
-	return load_model(engine_query(&statement, NULL, NULL) > 0 ? spi_int64(0, 1) : 0);
+	return load_model(engine_query(&active_statement, NULL, NULL) > 0 ? spi_int64(0, 1) : 0);
 }
 
 static const char *const model_tables[] = {
@@ -352,6 +354,25 @@ model_active(void)
 	static ConfigPart part = {"leadflow model", model_tables, load_active};
 
 	return config_get(&part);
+}
+
+/* Not from the cache: an edit that leaves the active model as it is costs no compilation. */
+bool
+model_active_is(const char *signature)
+{
+	EngineContext engine;
+	Snapshot	snapshot;
+	Datum		id;
+	bool		same;
+
+	CommandCounterIncrement();
+	snapshot = GetLatestSnapshot();
+	engine_enter(&engine);
+	id = Int64GetDatum(engine_query_at(&active_statement, NULL, NULL, snapshot) > 0 ? spi_int64(0, 1) : 0);
+	engine_query_at(&signature_statement, &id, NULL, snapshot);
+	same = strcmp(spi_text(0, 1), signature) == 0;
+	engine_leave(&engine);
+	return same;
 }
 
 const Model *

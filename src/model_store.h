@@ -11,6 +11,9 @@
 /* The active model; id 0 where none is active (kinds and roles are there all the same). */
 extern const Model *model_active(void);
 
+/* Does the active model, as the tables have it now, mean what that signature says? */
+extern bool model_active_is(const char *signature);
+
 /* Any model, compiled into the current context; NULL if there is none of that id. */
 extern const Model *model_compile(int64 model_id);
 

@@ -25,6 +25,7 @@ typedef struct Move
 	int64		owner_id;		/* after routing; 0 = nobody */
 	int64		handoff_id;		/* filled in by the hand-off; 0 = none */
 	bool		imported;		/* inserted in that stage: starts no clock */
+	bool		joined;			/* inserted with an account */
 	bool		quiet;			/* under leadflow.quiet: neither routed nor timed */
 } Move;
 

@@ -60,13 +60,11 @@ typedef struct Batch
 static int
 batch_find(const Batch *batch, int64 lead_id)
 {
-	int64		first = batch->ids[0];
+	uint64		distance = (uint64) lead_id - (uint64) batch->ids[0];
 	int			low = 0;
 	int			high = batch->n - 1;
-	int			guess = lead_id - first;
+	int			guess = distance < (uint64) high ? (int) distance : high;
 
-	if (lead_id - first > high)
-		guess = high;
 	while (low <= high)
 	{
 		if (batch->ids[guess] == lead_id)

@@ -461,7 +461,7 @@ state_refit(const Model *model, StateRow *row, Snapshot snapshot)
 }
 
 void
-score_leads_joined(const int64 *leads, int n)
+score_accounts_hold(const int64 *leads, int n)
 {
 	static EngineStatement statement = {
 		"SELECT DISTINCT account_id FROM leadflow.leads"
@@ -601,6 +601,17 @@ score_leads_changed(const int64 *leads, int n)
 }
 
 void
+score_leads_joined(const int64 *leads, int n)
+{
+	const Model *model;
+
+	LockRelationOid(engine_relation("score_state"), RowExclusiveLock);
+	model = model_active();
+	for (int i = 0; i < n; i++)
+		event_delta(model, leads[i])->flags |= DELTA_FIT | DELTA_JOINED;
+}
+
+void
 score_gate_check(const int64 *leads, int n)
 {
 	const Model *model = model_active();
@@ -662,7 +673,7 @@ change_rows(const int64 *leads, int n, void (*change) (StateRow *row, int i, voi
 
 					engine_enter(&engine);
 					context = MemoryContextSwitchTo(each);
-					state_recompute(model, &row, snapshot);
+					state_combine(model, &row, NULL, snapshot);
 					MemoryContextSwitchTo(context);
 					engine_leave(&engine);
 				}

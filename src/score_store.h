@@ -149,10 +149,12 @@ extern bool lead_recorded(int64 lead_id, TimestampTz known_at, Snapshot snapshot
 extern void score_leads_added(const int64 *leads, const int *watch, int n);
 
 /*
- * Leads joined accounts: these stay as they are until the transaction ends, so that whoever changes
- * one and looks for its leads misses none.
+ * Leads joined accounts: when the transaction ends these are held (FOR SHARE) and the fit is
+ * computed once more, so that whoever changes an account and looks for its leads misses none.  Not before:
+ * who inserts a lead and then updates its account would get into another's way who does the same.
  */
 extern void score_leads_joined(const int64 *leads, int n);
+extern void score_accounts_hold(const int64 *leads, int n);
 
 /* Attributes changed: fit is recomputed and the gate looked at when the transaction ends. */
 extern void score_leads_changed(const int64 *leads, int n);

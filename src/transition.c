@@ -244,12 +244,15 @@ void
 transition_added(Move *moves, int n)
 {
 	int64	   *ids;
+	int64	   *joined;
+	int			njoined = 0;
 	int		   *watch;
 
 	n = keep_unknown(moves, n);
 	if (n == 0)
 		return;
 	ids = palloc_array(int64, n);
+	joined = palloc_array(int64, n);
 	watch = palloc_array(int, n);
 	fill_categories(moves, n);
 	for (int i = 0; i < n; i++)
@@ -257,10 +260,13 @@ transition_added(Move *moves, int n)
 		int			clear;
 
 		ids[i] = moves[i].lead_id;
+		if (moves[i].joined)
+			joined[njoined++] = moves[i].lead_id;
 		watch_of(&moves[i], &watch[i], &clear);
 	}
-	score_leads_joined(ids, n);
 	score_leads_added(ids, watch, n);
+	if (njoined)
+		score_leads_joined(joined, njoined);
 	write_cycles(moves, n);
 	write_history(moves, n);
 	handoff_imported(moves, n);

@@ -39,7 +39,8 @@ DECLARE
 		attribution_models,goals}';
 	-- Everyday functions that change something; the admin has all public ones but these.
 	everyday CONSTANT text[] := '{move,settle,approve_model}';
-	marketings CONSTANT text[] := '{promote_ready}';
+	-- Who may load quietly lets the leads through.
+	backlogs CONSTANT text[] := '{promote_ready}';
 	owners_only CONSTANT text[] := '{install,setup_roles}';
 	groups CONSTANT text[] := '{reader,reviewer,marketing,sales,app,admin}';
 	grp text;
@@ -108,7 +109,7 @@ BEGIN
 		CROSS JOIN unnest('{marketing,sales,app,admin}'::text[]) g (grp)
 		WHERE p.provolatile = 'v' AND (p.proname NOT LIKE '\_%' OR p.proname IN ('_rebuild', '_switch_model')) AND p.proname <> ALL (owners_only)
 			AND (g.grp = 'admin' OR p.proname = ANY (everyday)
-				OR (g.grp = 'marketing' AND p.proname = ANY (marketings)))
+				OR (g.grp IN ('marketing', 'app') AND p.proname = ANY (backlogs)))
 	LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', rec.routine, prefix || '_' || rec.grp);
 	END LOOP;

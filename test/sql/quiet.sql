@@ -354,7 +354,7 @@ INSERT INTO leadflow.deals (lead_id, amount) VALUES (26, 1);
 SELECT leadflow.promote_ready();
 SET ROLE lfq_crm;
 INSERT INTO leadflow.activities (lead_id, kind) VALUES (26, 'demo_request'), (27, 'demo_request');
-SELECT leadflow.promote_ready();
+SELECT leadflow.promote_ready(dry_run => true);
 SET ROLE lfq_dba;
 INSERT INTO leadflow.activities (lead_id, kind) VALUES (28, 'demo_request');
 RESET leadflow.quiet;
