@@ -328,39 +328,21 @@ typedef struct LeadCall
 	ScoreRow	score;
 } LeadCall;
 
-/*
- * Brings the row to the instant: what the transaction has not flushed yet is
- * added, and where the row cannot answer tables are read, as their owner, for a
- * caller who may see the lead.
- */
+/* Brings the row to the instant; where tables are read for it, the caller must be one who may see the lead. */
 static bool
 complete_row(LeadCall *call, bool fit_alone)
 {
 	const Model *model = call->model;
 	StateRow   *row = &call->row;
 	Delta	   *delta = event_pending() ? event_peek(model, row->lead_id) : NULL;
-	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext inside;
-	EngineContext engine;
 
-	if (fit_alone && !state_needs_tables(row, delta, DELTA_FIT))
-		return true;
 	if (delta == NULL && !row->outdated && call->at >= row->last_at)
+		return true;
+	if (fit_alone && !state_needs_tables(row, delta, DELTA_FIT))
 		return true;
 	if (!lead_visible(row->lead_id))
 		return false;
-	engine_enter(&engine);
-	inside = MemoryContextSwitchTo(caller);
-	if (fit_alone)
-		state_refit(model, row, GetActiveSnapshot());
-	else
-	{
-		state_combine(model, row, delta, GetActiveSnapshot());
-		if (call->at < row->last_at)
-			state_rewind(model, row, call->at, GetActiveSnapshot());
-	}
-	MemoryContextSwitchTo(inside);
-	engine_leave(&engine);
+	state_bring(model, row, call->at, GetActiveSnapshot());
 	return true;
 }
 
@@ -666,18 +648,6 @@ leadflow_lead_falls_below_mql_at(PG_FUNCTION_ARGS)
 	if (TIMESTAMP_IS_NOEND(at))
 		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMPTZ(at);
-}
-
-/* The total before the last clamp, which hottest() orders by; NULL for a disqualified lead. */
-PG_FUNCTION_INFO_V1(leadflow_lead_total);
-Datum
-leadflow_lead_total(PG_FUNCTION_ARGS)
-{
-	LeadCall	call;
-
-	if (!score_call(fcinfo, &call) || call.score.disqualified_by != 0)
-		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(call.score.total);
 }
 
 /* _model_id() → bigint, the active model; NULL = none */

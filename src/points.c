@@ -19,6 +19,7 @@
  */
 #include "postgres.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "points.h"
@@ -139,6 +140,32 @@ points_value(const Model *model, int group, double sum, TimestampTz last_at, Tim
 		return sum;
 	whole = floor_div(at, h);
 	return scale(sum / fraction(at, whole, h), floor_div(last_at, h) - whole);
+}
+
+/*
+ * What orders leads by their one group that decays, at whatever instant:
+ * log2 of its value plus the instant in half-lives, log2(sum) + k.  NaN where
+ * the model has not exactly one engagement group, it does not decay, or the sum is not positive.
+ */
+double
+points_heat(const Model *model, const double *sums, TimestampTz last_at)
+{
+	int64		h = model->ngroups == 1 ? model->groups[0].half_life : 0;
+
+	if (h == 0 || !(sums[0] > 0) || TIMESTAMP_NOT_FINITE(last_at))
+		return NAN;
+	return log2(sums[0]) + (double) floor_div(last_at, h);
+}
+
+/* The value that belongs to a heat, or a little more: not less than points_value() says. */
+double
+points_heat_value(const PointGroup *group, double heat, TimestampTz at)
+{
+	int64		h = group->half_life;
+	int64		whole = floor_div(at, h);
+	double		rounding = 16 * DBL_EPSILON * Max(Max(fabs(heat), fabs((double) whole)), 1);
+
+	return exp2(heat - (double) whole - (double) (at - whole * h) / (double) h + rounding) + DBL_MIN;
 }
 
 /* 2^(-(at - since)/h); 1 without a half-life */

@@ -131,6 +131,8 @@ extern void points_merge(const Model *model, double *sums, TimestampTz *last_at,
 						 const double *more, TimestampTz more_last_at);
 extern double points_value(const Model *model, int group, double sum, TimestampTz last_at,
 						   TimestampTz at);
+extern double points_heat(const Model *model, const double *sums, TimestampTz last_at);
+extern double points_heat_value(const PointGroup *group, double heat, TimestampTz at);
 extern double points_decay(int64 half_life, TimestampTz since, TimestampTz at);
 extern double clamp(double value, double min, double max);
 extern bool happened_later(TimestampTz at, const pg_uuid_t *id, TimestampTz than, const pg_uuid_t *than_id);

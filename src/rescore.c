@@ -186,6 +186,8 @@ same_limits(const Model *model, const StateRow *kept, const Window *window)
 static bool
 same_row(const Model *model, const StateRow *kept, const StateRow *computed)
 {
+	double		heat;
+
 	if (kept->outdated || kept->last_at != computed->last_at ||
 		kept->last_engaged_at != computed->last_engaged_at ||
 		kept->last_touch_at != computed->last_touch_at ||
@@ -204,6 +206,9 @@ same_row(const Model *model, const StateRow *kept, const StateRow *computed)
 		if (!same_sum(kept->sums[g], computed->sums[g]))
 			return false;
 	}
+	heat = points_heat(model, kept->sums, kept->last_at);
+	if (isnan(kept->heat) != isnan(heat) || (!isnan(heat) && kept->heat != heat))
+		return false;
 	return same_limits(model, kept, computed->window);
 }
 

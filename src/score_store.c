@@ -127,6 +127,7 @@ state_read(const Model *model, const Datum *values, const bool *nulls, StateRow 
 	row->has_limits = !nulls[STATE_LIMITS];
 	row->limits = values[STATE_LIMITS];
 	row->window = NULL;
+	row->heat = OPTIONAL(STATE_HEAT, DatumGetFloat8, get_float8_nan());
 	state_read_sums(model, row, values[STATE_SUMS]);
 #undef OPTIONAL
 }
@@ -147,6 +148,8 @@ sums_array(const Model *model, const double *sums)
 void
 state_write(const Model *model, const StateRow *row, Datum *values, bool *nulls)
 {
+	double		heat = points_heat(model, row->sums, row->last_at);
+
 	memset(nulls, false, sizeof(bool) * STATE_LIMITS);
 #define OPTIONAL(column, put, value, is_null) \
 	(nulls[column] = (is_null), values[column] = nulls[column] ? (Datum) 0 : put(value))
@@ -177,6 +180,7 @@ state_write(const Model *model, const StateRow *row, Datum *values, bool *nulls)
 			 TIMESTAMP_IS_NOBEGIN(row->cycle_since));
 	if (row->window)
 		OPTIONAL(STATE_LIMITS, PointerGetDatum, window_pack(model, row->window), !model->limited);
+	OPTIONAL(STATE_HEAT, Float8GetDatum, heat, isnan(heat));
 #undef OPTIONAL
 }
 
@@ -766,16 +770,6 @@ state_combine(const Model *model, StateRow *row, const Delta *delta, Snapshot sn
 		state_refit(model, row, snapshot);
 }
 
-/*
- * A row as the transaction will leave it: what is not flushed yet is added.
- * Between engine_enter() and engine_leave().
- */
-void
-state_complete(const Model *model, StateRow *row, Snapshot snapshot)
-{
-	state_combine(model, row, event_pending() ? event_peek(model, row->lead_id) : NULL, snapshot);
-}
-
 static void
 take_tally(StateRow *row, const Tally *tally)
 {
@@ -833,6 +827,29 @@ lead_recorded(int64 lead_id, TimestampTz known_at, Snapshot snapshot)
 	return found;
 }
 
+/*
+ * Brings a row to an instant: what the transaction has not flushed is added,
+ * and from tables comes what the row cannot answer.
+ */
+void
+state_bring(const Model *model, StateRow *row, TimestampTz at, Snapshot snapshot)
+{
+	Delta	   *delta = event_pending() ? event_peek(model, row->lead_id) : NULL;
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext inside;
+	EngineContext engine;
+
+	if (delta == NULL && !row->outdated && at >= row->last_at)
+		return;
+	engine_enter(&engine);
+	inside = MemoryContextSwitchTo(caller);
+	state_combine(model, row, delta, snapshot);
+	if (at < row->last_at)
+		state_rewind(model, row, at, snapshot);
+	MemoryContextSwitchTo(inside);
+	engine_leave(&engine);
+}
+
 /* State of a lead at an instant as the snapshot and this transaction have it. */
 bool
 state_at(const Model *model, int64 lead_id, TimestampTz at, Snapshot snapshot, StateRow *row)
@@ -842,20 +859,8 @@ state_at(const Model *model, int64 lead_id, TimestampTz at, Snapshot snapshot, S
 
 	state_open(&table, AccessShareLock);
 	found = state_fetch(&table, model, lead_id, snapshot, row);
-	if (found && (row->outdated || event_pending() || at < row->last_at))
-	{
-		EngineContext engine;
-		MemoryContext caller = CurrentMemoryContext;
-		MemoryContext inside;
-
-		engine_enter(&engine);
-		inside = MemoryContextSwitchTo(caller);
-		state_complete(model, row, snapshot);
-		if (at < row->last_at)
-			state_rewind(model, row, at, snapshot);
-		MemoryContextSwitchTo(inside);
-		engine_leave(&engine);
-	}
+	if (found)
+		state_bring(model, row, at, snapshot);
 	state_close(&table);		/* the row refers to it until it is complete */
 	row->has_limits = false;
 	return found;

@@ -45,6 +45,7 @@ enum
 	STATE_LEAD_DISQUALIFIER,
 	STATE_CYCLE_SINCE,
 	STATE_LIMITS,
+	STATE_HEAT,
 	STATE_COLUMNS
 };
 
@@ -71,6 +72,7 @@ typedef struct StateRow
 	Datum		limits;			/* as stored, if it is */
 	bool		has_limits;
 	Window	   *window;			/* limits, once they are looked at; NULL = as stored */
+	double		heat;			/* points_heat(), as stored; NaN = NULL */
 	bool		outdated;		/* of another model, or incomplete: recompute */
 	ItemPointerData tid;
 } StateRow;
@@ -118,10 +120,10 @@ extern void state_take_fit(StateRow *row, const Fit *fit);
 extern void state_recompute(const Model *model, StateRow *row, Snapshot snapshot);
 extern void state_refit(const Model *model, StateRow *row, Snapshot snapshot);
 extern void state_combine(const Model *model, StateRow *row, const Delta *delta, Snapshot snapshot);
-extern void state_complete(const Model *model, StateRow *row, Snapshot snapshot);
 extern void state_rewind(const Model *model, StateRow *row, TimestampTz at, Snapshot snapshot);
 extern void state_rewind_known(const Model *model, StateRow *row, TimestampTz at, TimestampTz known_at,
 							   Snapshot snapshot);
+extern void state_bring(const Model *model, StateRow *row, TimestampTz at, Snapshot snapshot);
 extern bool state_at(const Model *model, int64 lead_id, TimestampTz at, Snapshot snapshot,
 					 StateRow *row);
 extern void state_evaluate(const Model *model, const StateRow *row, TimestampTz at, ScoreRow *score);

@@ -138,15 +138,6 @@ CREATE OR REPLACE FUNCTION leadflow._lead_falls_below_mql_at(lead_id bigint, sta
 COMMENT ON FUNCTION leadflow._lead_falls_below_mql_at IS
 'Column falls_below_mql_at of lead_scores at an instant, from the row of score_state.';
 
-CREATE OR REPLACE FUNCTION leadflow._lead_total(lead_id bigint, state_model_id bigint, sums double precision[],
-	last_at timestamptz, disqualified_at timestamptz, disqualified_by bigint, fit double precision,
-	persona_id bigint, fit_known double precision, lead_disqualifier bigint, at timestamptz)
-	RETURNS double precision
-	AS 'MODULE_PATHNAME', 'leadflow_lead_total'
-	LANGUAGE C STABLE PARALLEL RESTRICTED;
-COMMENT ON FUNCTION leadflow._lead_total IS
-'What hottest() orders by: the total before the last clamp; NULL for a disqualified lead. Otherwise as the columns of lead_scores.';
-
 CREATE OR REPLACE FUNCTION leadflow._model_id() RETURNS bigint
 	AS 'MODULE_PATHNAME', 'leadflow_model_id'
 	LANGUAGE C STABLE PARALLEL SAFE;
@@ -201,37 +192,17 @@ CREATE OR REPLACE FUNCTION leadflow._account_changed() RETURNS trigger
 COMMENT ON FUNCTION leadflow._account_changed() IS
 'Trigger, after UPDATE of accounts: the fit of their leads is computed anew when the transaction ends.';
 
+-- Its statements find leads by key, whatever the tables' statistics say.
 CREATE OR REPLACE FUNCTION leadflow.hottest(n integer, at timestamptz DEFAULT leadflow.now(),
 	owner_id bigint DEFAULT NULL) RETURNS TABLE (lead_id bigint, score double precision, full_name text,
 	company text, stage text, owner text)
-	LANGUAGE SQL STABLE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'leadflow_hottest'
+	LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 100
 	SET search_path = pg_catalog, pg_temp
-	AS $$
-	SELECT h.id, leadflow._lead_score(s.lead_id, s.model_id, s.sums, s.last_at, s.disqualified_at, s.disqualified_by,
-			s.fit, s.persona_id, s.fit_known, s.lead_disqualifier, $2),
-		h.full_name, h.company, h.stage, m.full_name
-	FROM (
-		SELECT t.*
-		FROM (
-			SELECT l.id, l.full_name, l.company, l.stage, l.owner_id,
-				leadflow._lead_total(s.lead_id, s.model_id, s.sums, s.last_at, s.disqualified_at, s.disqualified_by,
-					s.fit, s.persona_id, s.fit_known, s.lead_disqualifier, $2) AS total
-			FROM leadflow.leads l
-			JOIN leadflow.stages g ON g.name = l.stage AND g.category NOT IN ('won', 'lost', 'out')
-			JOIN leadflow.score_state s ON s.lead_id = l.id
-			WHERE $3 IS NULL OR l.owner_id = $3
-			OFFSET 0
-		) t
-		WHERE t.total IS NOT NULL
-		ORDER BY t.total DESC, t.id
-		LIMIT greatest($1, 0)
-	) h
-	JOIN leadflow.score_state s ON s.lead_id = h.id
-	LEFT JOIN leadflow.team_members m ON m.id = h.owner_id
-	ORDER BY h.total DESC, h.id
-	$$;
+	SET enable_seqscan = off
+	SET jit = off;
 COMMENT ON FUNCTION leadflow.hottest(integer, timestamptz, bigint) IS
-'The n leads with the highest score that are still in play (category of the stage neither won, lost nor out; rejected and nurture leads are), of one owner or of all, by the total before the last clamp, then by id. Leads that the caller cannot see do not show. O(leads).';
+'The n leads with the highest score that are still in play (category of the stage neither won, lost nor out; rejected and nurture leads are), of one owner or of all, by the total before the last clamp, then by id. Disqualified leads and those that the caller cannot see do not show; no rows where n or at is NULL; 22023 for an instant that is not finite. O(leads), or O(n) with the index that doc/score.md describes; O(leads of the owner) with owner_id.';
 
 CREATE OR REPLACE FUNCTION leadflow._condition_check(condition jsonpath) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'leadflow_condition_check'

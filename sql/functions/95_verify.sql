@@ -241,6 +241,31 @@ AS $$
 	LEFT JOIN leadflow.scoring_models m ON m.status = 'active'
 	WHERE s.model_id IS DISTINCT FROM m.id
 	UNION ALL
+	-- from the sums, which lead_scores are held against
+	SELECT
+		'heat',
+		s.lead_id::text,
+		s.heat::text,
+		h.heat::text
+	FROM leadflow.score_state s
+	LEFT JOIN (
+		SELECT g.model_id, min((extract(epoch FROM g.half_life) * 1000000)::bigint) AS half_life
+		FROM leadflow.scoring_groups g
+		JOIN leadflow.scoring_models m ON m.id = g.model_id AND m.status = 'active'
+		WHERE g.axis = 'engagement'
+		GROUP BY g.model_id
+		HAVING count(*) = 1
+	) g ON g.model_id = s.model_id
+	CROSS JOIN LATERAL (
+		SELECT CASE WHEN isfinite(s.last_at)
+			THEN (extract(epoch FROM s.last_at - timestamptz '2000-01-01Z') * 1000000)::bigint END AS last_at
+	) t
+	CROSS JOIN LATERAL (
+		SELECT CASE WHEN s.sums[1] > 0 THEN ln(s.sums[1]) / ln(2::double precision)
+			+ t.last_at / g.half_life - (t.last_at % g.half_life < 0)::integer END AS heat
+	) h
+	WHERE (s.heat IS NULL) <> (h.heat IS NULL) OR abs(s.heat - h.heat) > 1e-9 * greatest(1, abs(h.heat))
+	UNION ALL
 	SELECT
 		'last_activity',
 		s.lead_id::text,
@@ -286,7 +311,7 @@ AS $$
 	WHERE s.watch & 23 <> w.watch
 $$;
 COMMENT ON FUNCTION leadflow._verify_score_state() IS
-	'verify(): one score_state row a lead, its model, its latest engagement and sales touch, and its watch bits 1, 2, 4 and 16.';
+	'verify(): one score_state row a lead, its model, its heat, its latest engagement and sales touch, and its watch bits 1, 2, 4 and 16.';
 
 CREATE OR REPLACE FUNCTION leadflow._verify_history()
 RETURNS TABLE (check_name text, object_id text, kept text, recomputed text)

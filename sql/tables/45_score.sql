@@ -189,7 +189,8 @@ CREATE TABLE IF NOT EXISTS leadflow.score_state (
 	fit_known double precision,
 	lead_disqualifier bigint,
 	cycle_since timestamptz,
-	limits bytea
+	limits bytea,
+	heat double precision
 ) WITH (fillfactor = 70);
 ALTER TABLE leadflow.score_state ALTER COLUMN limits SET STORAGE EXTERNAL;
 COMMENT ON TABLE leadflow.score_state IS 'What the engine keeps about a lead''s score: one row a lead; read it through lead_scores.';
@@ -211,3 +212,4 @@ COMMENT ON COLUMN leadflow.score_state.fit_known IS 'Share of the persona''s cri
 COMMENT ON COLUMN leadflow.score_state.lead_disqualifier IS 'Disqualifier (disqualifiers.id) that holds on the lead.';
 COMMENT ON COLUMN leadflow.score_state.cycle_since IS 'When the present cycle began: hand-raises before it have been dealt with.';
 COMMENT ON COLUMN leadflow.score_state.limits IS 'Which activities count under rules with a limit: rule, calendar bucket, hash of the once_per value, instants (src/limit.c); of each rule the newest buckets.';
+COMMENT ON COLUMN leadflow.score_state.heat IS 'What orders leads of one fit for ever where the model has one engagement group and it decays: log2 of the group''s points at an instant plus that instant in half-lives since 2000-01-01 UTC; NULL = the model is another, or there are no points. For an index that hottest() uses (doc/score.md).';
