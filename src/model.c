@@ -137,34 +137,39 @@ compute_row(const Model *model, int64 lead_id, TimestampTz at, TimestampTz known
 	return document != NULL;
 }
 
+/* The score at an instant; false = there is no such lead. */
+static bool
+score_of(const Model *model, int64 lead_id, TimestampTz at, double *points)
+{
+	StateRow	row;
+	ScoreRow	score;
+	bool		found = model->id == model_active()->id ?
+		state_at(model, lead_id, at, GetActiveSnapshot(), &row) :
+		compute_row(model, lead_id, at, DT_NOEND, GetActiveSnapshot(), &row);
+
+	if (found)
+	{
+		state_evaluate(model, &row, at, &score);
+		*points = score.score;
+	}
+	return found;
+}
+
 /* score(lead_id, at, model_id) → double precision */
 PG_FUNCTION_INFO_V1(leadflow_score);
 Datum
 leadflow_score(PG_FUNCTION_ARGS)
 {
-	const Model *model;
-	int64		lead_id;
-	TimestampTz at;
-	StateRow	row;
-	ScoreRow	score;
-	bool		found;
+	double		score;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
-	lead_id = PG_GETARG_INT64(0);
-	at = PG_GETARG_TIMESTAMPTZ(1);
-	check_instant(at);
-	if (!lead_visible(lead_id))
+	check_instant(PG_GETARG_TIMESTAMPTZ(1));
+	if (!lead_visible(PG_GETARG_INT64(0)))
 		PG_RETURN_NULL();
-	model = model_argument(fcinfo, 2);
-	if (model->id == model_active()->id)
-		found = state_at(model, lead_id, at, GetActiveSnapshot(), &row);
-	else
-		found = compute_row(model, lead_id, at, DT_NOEND, GetActiveSnapshot(), &row);
-	if (!found)
+	if (!score_of(model_argument(fcinfo, 2), PG_GETARG_INT64(0), PG_GETARG_TIMESTAMPTZ(1), &score))
 		PG_RETURN_NULL();
-	state_evaluate(model, &row, at, &score);
-	PG_RETURN_FLOAT8(score.score);
+	PG_RETURN_FLOAT8(score);
 }
 
 /* score_as_of(lead_id, at, model_id, known_at) → double precision */
@@ -210,16 +215,16 @@ disqualified_reason(const Model *model, int64 id)
 	return "disqualified";
 }
 
-/* By how much a lead that is not disqualified is above the threshold. */
+/* By how much a lead that is not disqualified is above the threshold; added up as state_evaluate() does. */
 static double
 margin_at(const Model *model, const StateRow *row, TimestampTz at)
 {
-	double		total = row->fit;
+	double		engagement = 0;
 
 	for (int g = 0; g < model->ngroups; g++)
-		total += clamp(points_value(model, g, row->sums[g], row->last_at, at),
-					   model->groups[g].min, model->groups[g].max);
-	return clamp(total, 0, model->max_score) - model->mql_threshold;
+		engagement += clamp(points_value(model, g, row->sums[g], row->last_at, at),
+							model->groups[g].min, model->groups[g].max);
+	return clamp(row->fit + engagement, 0, model->max_score) - model->mql_threshold;
 }
 
 /*
@@ -727,9 +732,16 @@ explain_activity(const ActivityRow *row, void *arg)
 	}
 }
 
-/* A row of the explanation. */
+/* The rows of an explanation. */
+typedef struct Explanation
+{
+	ReturnSetInfo *result;
+	double		sum;			/* of their points */
+	double		magnitude;		/* of their points' absolute values */
+} Explanation;
+
 static void
-explain_row(ReturnSetInfo *result, const char *group, const char *source, const char *name,
+explain_row(Explanation *rows, const char *group, const char *source, const char *name,
 			int64 activities, double points)
 {
 	Datum		values[5] = {0};
@@ -743,12 +755,14 @@ explain_row(ReturnSetInfo *result, const char *group, const char *source, const 
 	nulls[3] = activities < 0;
 	values[3] = Int64GetDatum(activities);
 	values[4] = Float8GetDatum(points);
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	tuplestore_putvalues(rows->result->setResult, rows->result->setDesc, values, nulls);
+	rows->sum += points;
+	rows->magnitude += fabs(points);
 }
 
 /* Rows of one engagement group; returns its clamped sum. */
 static double
-explain_group(ReturnSetInfo *result, ExplainArgs *args, int g)
+explain_group(Explanation *rows, ExplainArgs *args, int g)
 {
 	const Model *model = args->model;
 	const PointGroup *group = &model->groups[g];
@@ -763,19 +777,19 @@ explain_group(ReturnSetInfo *result, ExplainArgs *args, int g)
 
 		if (rule->group != g || effect->matches == 0)
 			continue;
-		explain_row(result, group->name, "rule", rule->name, effect->matches,
+		explain_row(rows, group->name, "rule", rule->name, effect->matches,
 					effect->matches * rule->points);
 		if (held_back > 0)
-			explain_row(result, group->name, "limit", rule->name, held_back,
+			explain_row(rows, group->name, "limit", rule->name, held_back,
 						-held_back * rule->points);
 		if (group->half_life > 0 && effect->decayed != effect->counted * rule->points)
-			explain_row(result, group->name, "decay", rule->name, effect->counted,
+			explain_row(rows, group->name, "decay", rule->name, effect->counted,
 						effect->decayed - effect->counted * rule->points);
 		sum += group->half_life > 0 ? effect->decayed : effect->counted * rule->points;
 	}
 	clamped = clamp(sum, group->min, group->max);
 	if (clamped != sum)
-		explain_row(result, group->name, "group bounds", group->name, -1, clamped - sum);
+		explain_row(rows, group->name, "group bounds", group->name, -1, clamped - sum);
 	return clamped;
 }
 
@@ -784,7 +798,7 @@ PG_FUNCTION_INFO_V1(leadflow_explain_score);
 Datum
 leadflow_explain_score(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Explanation rows = {(ReturnSetInfo *) fcinfo->resultinfo};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext inside;
 	EngineContext engine;
@@ -795,6 +809,8 @@ leadflow_explain_score(PG_FUNCTION_ARGS)
 	Fit			fit;
 	double		total = 0;
 	double		clamped;
+	double		score = 0;
+	double		rest;
 	int64		disqualified_by;
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -833,26 +849,31 @@ leadflow_explain_score(PG_FUNCTION_ARGS)
 			const Criterion *criterion = &fit.persona->criteria[c];
 
 			if (condition_holds(criterion->condition, document))
-				explain_row(result, model->fit->name, "criterion",
+				explain_row(&rows, model->fit->name, "criterion",
 							psprintf("%s: %s", fit.persona->name, criterion->name), -1,
 							criterion->points);
 		}
 		if (fit.points != fit.sum)
-			explain_row(result, model->fit->name, "group bounds", model->fit->name, -1,
+			explain_row(&rows, model->fit->name, "group bounds", model->fit->name, -1,
 						fit.points - fit.sum);
 		total = fit.points;
 	}
 	for (int g = 0; g < model->ngroups; g++)
-		total += explain_group(result, &args, g);
+		total += explain_group(&rows, &args, g);
 
 	clamped = clamp(total, 0, model->max_score);
 	if (clamped != total)
-		explain_row(result, NULL, "total bounds", model->id ? "total" : "no active model", -1,
+		explain_row(&rows, NULL, "total bounds", model->id ? "total" : "no active model", -1,
 					clamped - total);
 	disqualified_by = fit.disqualifier ? fit.disqualifier->id : args.disqualified_by;
 	if (disqualified_by)
-		explain_row(result, NULL, "disqualified", disqualified_reason(model, disqualified_by), -1,
-					-clamped);
+		explain_row(&rows, NULL, "disqualified", disqualified_reason(model, disqualified_by), -1,
+					0 - clamped);
+
+	/* points beyond all measure that cancel out leave a remainder of what a double holds */
+	rest = score_of(model, PG_GETARG_INT64(0), args.at, &score) ? score - rows.sum : 0;
+	if (fabs(rest) > 1e-12 * Max(score, 100) && fabs(rest) < 1e-9 * rows.magnitude)
+		explain_row(&rows, NULL, "rounding", "total", -1, rest);
 	return (Datum) 0;
 }
 

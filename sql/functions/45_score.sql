@@ -159,7 +159,7 @@ CREATE OR REPLACE FUNCTION leadflow.explain_score(lead_id bigint, at timestamptz
 	AS 'MODULE_PATHNAME', 'leadflow_explain_score'
 	LANGUAGE C STABLE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION leadflow.explain_score(bigint, timestamptz, bigint) IS
-'Why a lead has its score: rows whose points sum to score() (to 1e-9). source: rule (activities times points), limit (what a limit held back), decay (what time took), criterion (of the persona), group bounds, total bounds, disqualified. Arguments, NULLs and errors as for score(). O(activities of the lead).';
+'Why a lead has its score: rows whose points sum to score() (to 1e-9). source: rule (activities times points), limit (what a limit held back), decay (what time took), criterion (of the persona), group bounds, total bounds, disqualified; rounding, where points by the million cancel out. Arguments, NULLs and errors as for score(). O(activities of the lead).';
 
 CREATE OR REPLACE FUNCTION leadflow._activity_points(kind text, content text, campaign_id bigint,
 	properties jsonb) RETURNS double precision

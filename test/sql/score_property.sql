@@ -285,8 +285,8 @@ BEGIN
 	SELECT round, what || ', explained', l.id, t, e.points::text, leadflow.score(l.id, t)::text
 	FROM leadflow.leads l
 	CROSS JOIN (VALUES (leadflow.now()), (instant)) i (t)
-	CROSS JOIN LATERAL (SELECT coalesce(sum(x.points), 0) AS points, coalesce(sum(abs(x.points)), 0) AS magnitude FROM leadflow.explain_score(l.id, t) x) e
-	WHERE (abs(e.points - leadflow.score(l.id, t)) <= 1e-9 * greatest(1, e.magnitude)) IS NOT TRUE;
+	CROSS JOIN LATERAL (SELECT coalesce(sum(x.points), 0) AS points FROM leadflow.explain_score(l.id, t) x) e
+	WHERE (abs(e.points - leadflow.score(l.id, t)) <= 1e-9) IS NOT TRUE;
 	UPDATE done SET compared = compared + (SELECT count(*) FROM leadflow.leads);
 END $$;
 
