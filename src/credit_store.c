@@ -323,27 +323,35 @@ credit_deals_added(const int64 *deals, int n)
 }
 
 IdSet
-credit_lock_leads(const IdSet *deals, const IdSet *others)
+credit_leads(const IdSet *deals, const IdSet *others)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	EngineContext engine;
 	IdSet		family;
 	IdSet		members;
-	IdSet		locked = {0};
+	IdSet		leads = {0};
 
 	if (deals->n == 0 && others->n == 0)
-		return locked;
+		return leads;
 	engine_enter(&engine);
 	family = find_family(deals->ids, deals->n);
 	members = find_members(&family, others);
-	/* the rows alone: what to set is decided when nobody else can change it */
-	if (members.n > 0)
-		score_watch(members.ids, members.n, 0, 0);
 	MemoryContextSwitchTo(caller);
 	for (int i = 0; i < members.n; i++)
-		ids_add(&locked, members.ids[i]);
+		ids_add(&leads, members.ids[i]);
 	engine_leave(&engine);
-	return locked;
+	return leads;
+}
+
+IdSet
+credit_lock_leads(const IdSet *deals, const IdSet *others)
+{
+	IdSet		leads = credit_leads(deals, others);
+
+	/* the rows alone: what to set is decided when nobody else can change it */
+	if (leads.n > 0)
+		score_watch(leads.ids, leads.n, 0, 0);
+	return leads;
 }
 
 void
@@ -379,6 +387,18 @@ credit_deals_changed(const IdSet *deals, const IdSet *former, const IdSet *locke
 	(void) write_credits(&family, (Datum) 0);
 	drop_deal_state(&family);
 	engine_leave(&engine);
+}
+
+void
+credit_repair(const IdSet *deals, const IdSet *locked)
+{
+	static const IdSet nobody = {0};
+	EngineContext engine;
+
+	engine_enter(&engine);
+	settle_watch(locked);
+	engine_leave(&engine);
+	credit_deals_changed(deals, &nobody, locked);
 }
 
 /* Deals that have credits or ought to. */

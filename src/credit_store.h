@@ -23,6 +23,7 @@ extern void credit_refresh_deals(const int64 *deals, int n);
  * credits are made anew.
  */
 extern IdSet credit_lock_leads(const IdSet *deals, const IdSet *others);
+extern IdSet credit_leads(const IdSet *deals, const IdSet *others); /* the same leads, not locked */
 extern void credit_deals_changed(const IdSet *deals, const IdSet *former, const IdSet *locked);
 
 /* Deals were inserted: makes the rows that credits are locked by. */
@@ -30,6 +31,12 @@ extern void credit_deals_added(const int64 *deals, int n);
 
 /* Attribution models changed: credits of all won deals are made anew under these (text[]). */
 extern void credit_refresh_models(Datum models);
+
+/*
+ * Makes the credits of deals anew, and WATCH_CREDIT of leads, credit_leads() of the
+ * deals among them, whose state rows are locked.
+ */
+extern void credit_repair(const IdSet *deals, const IdSet *locked);
 
 /*
  * Everything anew, watch bits too; returns how many credit rows came or went.

@@ -358,24 +358,50 @@ put64(char *to, uint64 value)
 	return to + sizeof(swapped);
 }
 
-static const char *
-get16(const char *from, int *value)
+/* What is stored, read from the front; false where it ends too early. */
+typedef struct Reader
+{
+	const char *at;
+	const char *end;
+} Reader;
+
+static bool
+get16(Reader *reader, int *value)
 {
 	uint16		swapped;
 
-	memcpy(&swapped, from, sizeof(swapped));
+	if (reader->end - reader->at < (ptrdiff_t) sizeof(swapped))
+		return false;
+	memcpy(&swapped, reader->at, sizeof(swapped));
+	reader->at += sizeof(swapped);
 	*value = pg_ntoh16(swapped);
-	return from + sizeof(swapped);
+	return true;
 }
 
-static const char *
-get64(const char *from, uint64 *value)
+static bool
+get32(Reader *reader, uint32 *value)
+{
+	uint32		swapped;
+
+	if (reader->end - reader->at < (ptrdiff_t) sizeof(swapped))
+		return false;
+	memcpy(&swapped, reader->at, sizeof(swapped));
+	reader->at += sizeof(swapped);
+	*value = pg_ntoh32(swapped);
+	return true;
+}
+
+static bool
+get64(Reader *reader, uint64 *value)
 {
 	uint64		swapped;
 
-	memcpy(&swapped, from, sizeof(swapped));
+	if (reader->end - reader->at < (ptrdiff_t) sizeof(swapped))
+		return false;
+	memcpy(&swapped, reader->at, sizeof(swapped));
+	reader->at += sizeof(swapped);
 	*value = pg_ntoh64(swapped);
-	return from + sizeof(swapped);
+	return true;
 }
 
 bytea *
@@ -410,58 +436,96 @@ window_pack(const Model *model, const Window *window)
 	return packed;
 }
 
-/* False if it was packed under another definition. */
+/* Adds a run of entries, which must come after those that are there. */
+static bool
+read_run(const Model *model, Window *window, Reader *reader)
+{
+	LimitEntry	entry = {0};
+	const PointRule *rule;
+	uint64		number;
+	int			count;
+
+	if (!get16(reader, &entry.rule) || !get16(reader, &count) || entry.rule >= model->nrules)
+		return false;
+	rule = &model->rules[entry.rule];
+	if (count > rule->max_count || rule->max_count == 0)
+		return false;
+	if (count == 0)
+		entry.bucket = LOST;
+	else if (rule->per)
+	{
+		if (!get64(reader, &number))
+			return false;
+		entry.bucket = (int64) number;
+	}
+	if (count > 0 && rule->once_per && !get64(reader, &entry.value))
+		return false;
+	if (window->n > 0 && alike(&window->entries[window->n - 1], &entry))
+		return false;
+	do
+	{
+		if (count > 0)
+		{
+			if (!get64(reader, &number))
+				return false;
+			entry.at = (TimestampTz) number;
+			if (!IS_VALID_TIMESTAMP(entry.at) || (rule->per && entry.at < entry.bucket))
+				return false;
+		}
+		if (window->n > 0 && compare_entries(&window->entries[window->n - 1], &entry) > 0)
+			return false;
+		if (window->n >= MAX_ENTRIES &&
+			window->entries[window->n - MAX_ENTRIES].rule == entry.rule)
+			return false;
+		window_insert(window, window->n, &entry);
+	} while (--count > 0);
+	return true;
+}
+
+/*
+ * False if it was packed under another definition, or is damaged: what counts is
+ * not known then.
+ */
 bool
 window_unpack(const Model *model, Window *window, bytea *packed)
 {
-	const char *from = VARDATA_ANY(packed);
-	const char *end = from + VARSIZE_ANY_EXHDR(packed);
+	Reader		reader = {VARDATA_ANY(packed), VARDATA_ANY(packed) + VARSIZE_ANY_EXHDR(packed)};
 	uint32		fingerprint;
 
 	memset(window, 0, sizeof(Window));
-	if (VARSIZE_ANY_EXHDR(packed) < sizeof(fingerprint))
+	if (!get32(&reader, &fingerprint) || fingerprint != model->fingerprint)
 		return false;
-	memcpy(&fingerprint, from, sizeof(fingerprint));
-	if (pg_ntoh32(fingerprint) != model->fingerprint)
-		return false;
-	from += sizeof(fingerprint);
-
-	/* no entry is shorter than its instant, but for a rule that is not kept */
-	window->room = Max(8, (int) (VARSIZE_ANY_EXHDR(packed) / sizeof(uint32)));
-	window->entries = palloc(sizeof(LimitEntry) * window->room);
-	while (from < end)
+	while (reader.at < reader.end)
 	{
-		LimitEntry	entry = {0};
-		const PointRule *rule;
-		uint64		number;
-		int			count;
-
-		from = get16(from, &entry.rule);
-		from = get16(from, &count);
-		if (entry.rule >= model->nrules)
-			elog(ERROR, "kept limits name rule %d of %d", entry.rule, model->nrules);
-		rule = &model->rules[entry.rule];
-		if (count == 0)
+		if (!read_run(model, window, &reader))
 		{
-			entry.bucket = LOST;
-			window->entries[window->n++] = entry;
-			continue;
-		}
-		if (rule->per)
-		{
-			from = get64(from, &number);
-			entry.bucket = (int64) number;
-		}
-		if (rule->once_per)
-			from = get64(from, &entry.value);
-		if (end - from < count * (ptrdiff_t) sizeof(uint64))
-			elog(ERROR, "kept limits end too early");
-		while (count-- > 0)
-		{
-			from = get64(from, &number);
-			entry.at = (TimestampTz) number;
-			window->entries[window->n++] = entry;
+			window->n = 0;
+			return false;
 		}
 	}
 	return true;
+}
+
+/* Does a window keep what another, made from all activities, does?  It need not keep a rule at all. */
+bool
+window_agrees(const Window *window, const Window *made)
+{
+	int			m = 0;
+
+	for (int i = 0; i < window->n; i++)
+	{
+		const LimitEntry *entry = &window->entries[i];
+
+		if (entry->bucket != LOST)
+		{
+			if (m == made->n || compare_entries(entry, &made->entries[m++]) != 0)
+				return false;
+			continue;
+		}
+		if (m < made->n && made->entries[m].rule < entry->rule)
+			return false;
+		while (m < made->n && made->entries[m].rule == entry->rule)
+			m++;
+	}
+	return m == made->n;
 }

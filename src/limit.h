@@ -45,6 +45,7 @@ extern LimitResult window_merge(const Model *model, Window *window, const Window
 extern void window_make(const Model *model, Window *window, const LimitEntry *entries, int n);
 extern bytea *window_pack(const Model *model, const Window *window);
 extern bool window_unpack(const Model *model, Window *window, bytea *packed);
+extern bool window_agrees(const Window *window, const Window *made);
 
 /* How many calendar buckets of a rule are kept with a lead, and in memory. */
 #define WINDOW_BUCKETS		8

@@ -1,48 +1,93 @@
 /*-------------------------------------------------------------------------
  * reconcile.c
- *	  Makes everything that is kept anew from what was written.
+ *	  Makes what is kept anew from what was written.
  *
  * For after a time without triggers: session_replication_role = replica, a
  * restore with --disable-triggers, DROP EXTENSION … CASCADE.  Silent: nobody is
  * promoted, routed or told.  History cannot be made up; a lead whose history is missing or
  * ends elsewhere gets the one row that its present stage is.
+ *
+ * Everything at once is done with score_state locked against writers.  A range
+ * of leads is done beside them: first the leads are found that anything
+ * is wrong with, without a lock; then their rows are locked as by everybody, in id order,
+ * each lead's before its state row; then whatever is to be written is derived from
+ * a snapshot taken after that.  What is locked is few, as damage is.
+ *
+ * Limits: who writes without triggers at the same time is not seen.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/array.h"
 
+#include "activity.h"
 #include "clock_store.h"
 #include "credit_store.h"
+#include "event_store.h"
+#include "ids.h"
 #include "model_store.h"
 #include "rescore.h"
+#include "row_lock.h"
 #include "score_store.h"
 #include "spi.h"
 
+/* An array's ids as a set. */
+static IdSet
+argument_ids(ArrayType *array)
+{
+	IdSet		set = {0};
+	Datum	   *values;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
+					  &values, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		if (!nulls[i])
+			ids_add(&set, DatumGetInt64(values[i]));
+	}
+	ids_sort(&set);
+	return set;
+}
+
+static void
+lock_leads(const IdSet *leads)
+{
+	for (int i = 0; i < leads->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) row_lock_named("leads", leads->ids[i], LockTupleNoKeyExclusive);
+		(void) row_lock_named("score_state", leads->ids[i], LockTupleNoKeyExclusive);
+	}
+}
+
 /* Makes the state rows that are missing. */
 static void
-add_missing(void)
+add_missing(Datum ids)
 {
 	static EngineStatement statement = {
-		"SELECT l.id, CASE WHEN l.stage IN ('lead', 'nurture') THEN $1 WHEN l.stage = 'mql' THEN $2 ELSE 0 END"
-		" FROM leadflow.leads l"
-		" WHERE NOT EXISTS (SELECT FROM leadflow.score_state s WHERE s.lead_id = l.id) ORDER BY l.id",
-		2, {INT4OID, INT4OID}
+		"SELECT l.id, CASE WHEN l.stage IN ('lead', 'nurture') THEN $2 WHEN l.stage = 'mql' THEN $3 ELSE 0 END"
+		" FROM leadflow.leads l WHERE l.id = ANY ($1)"
+		" AND NOT EXISTS (SELECT FROM leadflow.score_state s WHERE s.lead_id = l.id) ORDER BY l.id",
+		3, {INT8ARRAYOID, INT4OID, INT4OID}
 	};
-	Datum		bits[] = {Int32GetDatum(WATCH_GATE), Int32GetDatum(WATCH_HANDOFF)};
+	Datum		values[] = {ids, Int32GetDatum(WATCH_GATE), Int32GetDatum(WATCH_HANDOFF)};
 	MemoryContext caller = CurrentMemoryContext;
 	EngineContext engine;
 	int64	   *leads;
 	int		   *watch;
-	uint64		n;
+	int			n;
 
 	engine_enter(&engine);
-	n = engine_query(&statement, bits, NULL);
+	n = (int) engine_query(&statement, values, NULL);
 	leads = MemoryContextAllocHuge(caller, sizeof(int64) * Max(n, 1));
 	watch = MemoryContextAllocHuge(caller, sizeof(int) * Max(n, 1));
-	for (uint64 r = 0; r < n; r++)
+	for (int r = 0; r < n; r++)
 	{
 		bool		isnull;
 
@@ -51,77 +96,146 @@ add_missing(void)
 	}
 	engine_leave(&engine);
 	if (n > 0)
-		score_leads_added(leads, watch, (int) n);
+	{
+		score_leads_added(leads, watch, n);
+		/* nobody asks for the gate */
+		(void) event_take(model_active(), &n);
+	}
 }
 
-/* _rebuild() → void */
-PG_FUNCTION_INFO_V1(leadflow_rebuild);
-Datum
-leadflow_rebuild(PG_FUNCTION_ARGS)
+/* History, hand-offs and what is watched, as the leads' stages say. */
+static void
+repair_stages(Datum ids)
 {
 	static EngineStatement orphans = {
-		"DELETE FROM leadflow.score_state s"
-		" WHERE NOT EXISTS (SELECT FROM leadflow.leads l WHERE l.id = s.lead_id)", 0, {0}
+		"DELETE FROM leadflow.score_state s WHERE s.lead_id = ANY ($1)"
+		" AND NOT EXISTS (SELECT FROM leadflow.leads l WHERE l.id = s.lead_id)", 1, {INT8ARRAYOID}
 	};
-	static EngineStatement watch = {
-		"UPDATE leadflow.score_state s SET watch = w.watch"
-		" FROM (SELECT l.id, (CASE WHEN l.stage IN ('lead', 'nurture') THEN $1 WHEN l.stage = 'mql' THEN $2 ELSE 0 END)"
-		"  | (CASE WHEN EXISTS (SELECT FROM leadflow.handoffs h WHERE h.lead_id = l.id) THEN $3 ELSE 0 END)"
-		"  | (o.watch & $4)"		/* credit_rebuild() sees to that */
-		"  | (CASE WHEN l.stage IN ('mql', 'sql') THEN o.watch & $5 ELSE 0 END) AS watch"
-		"  FROM leadflow.leads l JOIN leadflow.score_state o ON o.lead_id = l.id) w"
-		" WHERE w.id = s.lead_id AND s.watch <> w.watch",
-		5, {INT4OID, INT4OID, INT4OID, INT4OID, INT4OID}
+	static EngineStatement history = {
+		"INSERT INTO leadflow.stage_history (lead_id, entered_at, to_stage, team, cycle)"
+		" SELECT l.id, l.stage_since, l.stage, 'system', 1 FROM leadflow.leads l WHERE l.id = ANY ($1)"
+		" AND NOT EXISTS (SELECT FROM leadflow.stage_history h WHERE h.lead_id = l.id)", 1, {INT8ARRAYOID}
 	};
 	static EngineStatement left = {
 		"UPDATE leadflow.stage_history h SET left_at = greatest(l.stage_since, h.entered_at)"
-		" FROM leadflow.leads l WHERE l.id = h.lead_id AND h.left_at IS NULL AND h.to_stage <> l.stage", 0, {0}
+		" FROM leadflow.leads l WHERE l.id = ANY ($1)"
+		" AND l.id = h.lead_id AND h.left_at IS NULL AND h.to_stage <> l.stage", 1, {INT8ARRAYOID}
 	};
 	static EngineStatement entered = {
 		"INSERT INTO leadflow.stage_history (lead_id, entered_at, from_stage, to_stage, team, cycle)"
 		" SELECT l.id, greatest(l.stage_since, h.left_at), h.to_stage, l.stage, 'system', h.cycle"
 		" FROM leadflow.leads l CROSS JOIN LATERAL (SELECT * FROM leadflow.stage_history h"
 		"  WHERE h.lead_id = l.id ORDER BY h.entered_at DESC, h.id DESC LIMIT 1) h"
-		" WHERE h.left_at IS NOT NULL", 0, {0}
+		" WHERE l.id = ANY ($1) AND h.left_at IS NOT NULL", 1, {INT8ARRAYOID}
 	};
 	static EngineStatement decided = {
 		"UPDATE leadflow.handoffs h SET decided_at = greatest(l.stage_since, h.offered_at), decision = l.stage"
 		" FROM leadflow.leads l JOIN leadflow.stages s ON s.name = l.stage"
-		" WHERE l.id = h.lead_id AND h.decided_at IS NULL AND s.category <> 'handoff'", 0, {0}
+		" WHERE l.id = ANY ($1) AND l.id = h.lead_id AND h.decided_at IS NULL AND s.category <> 'handoff'",
+		1, {INT8ARRAYOID}
 	};
 	static EngineStatement offered = {
 		"INSERT INTO leadflow.handoffs (lead_id, offered_at, owner_id, why)"
 		" SELECT l.id, l.stage_since, l.owner_id, 'imported' FROM leadflow.leads l"
-		" JOIN leadflow.stages s ON s.name = l.stage AND s.category = 'handoff'"
-		" WHERE NOT EXISTS (SELECT FROM leadflow.handoffs h WHERE h.lead_id = l.id AND h.decided_at IS NULL)", 0, {0}
+		" JOIN leadflow.stages s ON s.name = l.stage AND s.category = 'handoff' WHERE l.id = ANY ($1)"
+		" AND NOT EXISTS (SELECT FROM leadflow.handoffs h WHERE h.lead_id = l.id AND h.decided_at IS NULL)",
+		1, {INT8ARRAYOID}
 	};
-	static EngineStatement history = {
-		"INSERT INTO leadflow.stage_history (lead_id, entered_at, to_stage, team, cycle)"
-		" SELECT l.id, l.stage_since, l.stage, 'system', 1 FROM leadflow.leads l"
-		" WHERE NOT EXISTS (SELECT FROM leadflow.stage_history h WHERE h.lead_id = l.id)", 0, {0}
+	static EngineStatement watch = {
+		"UPDATE leadflow.score_state s SET watch = w.watch"
+		" FROM (SELECT l.id, (CASE WHEN l.stage IN ('lead', 'nurture') THEN $2 WHEN l.stage = 'mql' THEN $3 ELSE 0 END)"
+		"  | (CASE WHEN EXISTS (SELECT FROM leadflow.handoffs h WHERE h.lead_id = l.id) THEN $4 ELSE 0 END)"
+		"  | (o.watch & $5)"		/* credit_store sees to that */
+		"  | (CASE WHEN l.stage IN ('mql', 'sql') THEN o.watch & $6 ELSE 0 END) AS watch"
+		"  FROM leadflow.leads l JOIN leadflow.score_state o ON o.lead_id = l.id WHERE l.id = ANY ($1)) w"
+		" WHERE w.id = s.lead_id AND s.watch <> w.watch",
+		6, {INT8ARRAYOID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID}
 	};
 	EngineContext engine;
-	int64	   *leads;
-	int			n;
 
-	LockRelationOid(engine_relation("score_state"), ShareRowExclusiveLock);
-	add_missing();
 	engine_enter(&engine);
-	engine_execute(&orphans, NULL, NULL);
-	engine_execute(&history, NULL, NULL);
-	engine_execute(&left, NULL, NULL);
-	engine_execute(&entered, NULL, NULL);
-	engine_execute(&decided, NULL, NULL);
-	engine_execute(&offered, NULL, NULL);
-	engine_execute(&watch, (Datum[]) {Int32GetDatum(WATCH_GATE), Int32GetDatum(WATCH_HANDOFF),
+	engine_plan_by_index();
+	engine_execute(&orphans, &ids, NULL);
+	engine_execute(&history, &ids, NULL);
+	engine_execute(&left, &ids, NULL);
+	engine_execute(&entered, &ids, NULL);
+	engine_execute(&decided, &ids, NULL);
+	engine_execute(&offered, &ids, NULL);
+	engine_execute(&watch, (Datum[]) {ids, Int32GetDatum(WATCH_GATE), Int32GetDatum(WATCH_HANDOFF),
 									  Int32GetDatum(WATCH_TOUCH), Int32GetDatum(WATCH_CREDIT),
 									  Int32GetDatum(WATCH_EVIDENCE)}, NULL);
 	engine_leave(&engine);
+}
 
+static void
+rebuild_all(const IdSet *damaged)
+{
+	int64	   *handed;
+	int			n;
+
+	LockRelationOid(engine_relation("score_state"), ShareRowExclusiveLock);
+	if (damaged->n > 0)
+	{
+		Datum		ids = int8_array(damaged->ids, damaged->n);
+
+		add_missing(ids);
+		repair_stages(ids);
+	}
 	state_rescore(model_active());
-	leads = score_watched(WATCH_TOUCH, &n);
+	handed = score_watched(WATCH_TOUCH, &n);
 	if (n > 0)
-		clock_settle(leads, n);
+		clock_settle(handed, n);
 	(void) credit_rebuild();
+}
+
+static void
+rebuild_range(int64 from, int64 to, IdSet *damaged, const IdSet *deals)
+{
+	static const IdSet nobody = {0};
+	const Model *model;
+	IdSet		more;
+	Datum		ids;
+
+	LockRelationOid(engine_relation("score_state"), RowExclusiveLock);
+	model = model_active();
+	/* more than verify() can see */
+	more = state_differing(model, from, to);
+	for (int i = 0; i < more.n; i++)
+		ids_add(damaged, more.ids[i]);
+	more = credit_leads(deals, &nobody);
+	for (int i = 0; i < more.n; i++)
+		ids_add(damaged, more.ids[i]);
+	ids_sort(damaged);
+	if (damaged->n == 0 && deals->n == 0)
+		return;
+
+	lock_leads(damaged);
+	ids = int8_array(damaged->ids, damaged->n);
+	add_missing(ids);
+	repair_stages(ids);
+	/* writes to these alone, as to the others there is nothing to write */
+	state_rescore_range(model, from, to);
+	clock_settle(damaged->ids, damaged->n);
+	credit_repair(deals, damaged);
+}
+
+/* _rebuild(from_lead, to_lead, leads, deals) → void */
+PG_FUNCTION_INFO_V1(leadflow_rebuild);
+Datum
+leadflow_rebuild(PG_FUNCTION_ARGS)
+{
+	IdSet		leads = {0};
+	IdSet		deals = {0};
+
+	activity_settle();
+	if (!PG_ARGISNULL(2))
+		leads = argument_ids(PG_GETARG_ARRAYTYPE_P(2));
+	if (!PG_ARGISNULL(3))
+		deals = argument_ids(PG_GETARG_ARRAYTYPE_P(3));
+	if (PG_ARGISNULL(0) && PG_ARGISNULL(1))
+		rebuild_all(&leads);
+	else
+		rebuild_range(PG_ARGISNULL(0) ? PG_INT64_MIN : PG_GETARG_INT64(0),
+					  PG_ARGISNULL(1) ? PG_INT64_MAX : PG_GETARG_INT64(1), &leads, &deals);
 	PG_RETURN_VOID();
 }

@@ -24,6 +24,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
@@ -32,6 +33,7 @@
 #include "utils/tuplestore.h"
 
 #include "lead_stream.h"
+#include "model_store.h"
 #include "rescore.h"
 #include "spi.h"
 
@@ -299,9 +301,13 @@ apply_row(StateTable *table, const Model *model, const Computed *lead)
 
 typedef void (*computed_callback) (const Model *model, const Computed *lead, void *arg);
 
-/* Computes leads from .. to, batch by batch; the number of leads.  Between engine_enter() and engine_leave(). */
+/*
+ * Computes leads from .. to, batch by batch, under a snapshot, or each batch under the latest
+ * (NULL); the number of leads.  Between engine_enter() and engine_leave().
+ */
 static int64
-compute_range(const Model *model, int64 from, int64 to, computed_callback callback, void *arg)
+compute_range(const Model *model, int64 from, int64 to, Snapshot given,
+			  computed_callback callback, void *arg)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(caller, "leadflow rescore", ALLOCSET_DEFAULT_SIZES);
@@ -315,8 +321,9 @@ compute_range(const Model *model, int64 from, int64 to, computed_callback callba
 
 		MemoryContextReset(context);
 		MemoryContextSwitchTo(context);
-		CommandCounterIncrement();
-		snapshot = RegisterSnapshot(engine_snapshot());
+		if (given == NULL)
+			CommandCounterIncrement();
+		snapshot = RegisterSnapshot(given ? given : engine_snapshot());
 		PushActiveSnapshot(snapshot);
 		batch_compute(&batch, model, from, to);
 		PopActiveSnapshot();
@@ -354,11 +361,106 @@ state_rescore_range(const Model *model, int64 from, int64 to)
 	event_recompute();
 	engine_enter(&engine);
 	state_open(&table, RowExclusiveLock);
-	count = compute_range(model, from, to, apply_computed, &table);
+	count = compute_range(model, from, to, NULL, apply_computed, &table);
 	state_close(&table);
 	engine_leave(&engine);
 	CommandCounterIncrement();
 	return count;
+}
+
+/* Looking for leads whose row is not what it ought to be. */
+typedef struct Search
+{
+	StateTable	table;
+	Snapshot	snapshot;		/* NULL = the latest */
+	bool		(*is_wrong) (const Model *model, const StateRow *kept, const StateRow *computed);
+	void		(*found) (int64 lead_id, void *arg);
+	void	   *arg;
+} Search;
+
+static void
+search_computed(const Model *model, const Computed *lead, void *arg)
+{
+	Search	   *search = arg;
+	Snapshot	snapshot = RegisterSnapshot(search->snapshot ? search->snapshot : engine_snapshot());
+	StateRow	kept;
+
+	/* who changed the row meanwhile may have added to what was wrong */
+	if (!fetch_version(&search->table, model, lead, snapshot, &kept) ||
+		search->is_wrong(model, &kept, &lead->row))
+		search->found(lead->row.lead_id, search->arg);
+	UnregisterSnapshot(snapshot);
+}
+
+static void
+search_range(const Model *model, int64 from, int64 to, Search *search)
+{
+	EngineContext engine;
+
+	engine_enter(&engine);
+	state_open(&search->table, AccessShareLock);
+	(void) compute_range(model, from, to, search->snapshot, search_computed, search);
+	state_close(&search->table);
+	engine_leave(&engine);
+}
+
+static bool
+differs(const Model *model, const StateRow *kept, const StateRow *computed)
+{
+	return !same_row(model, kept, computed);
+}
+
+static void
+add_lead(int64 lead_id, void *arg)
+{
+	ids_add(arg, lead_id);
+}
+
+IdSet
+state_differing(const Model *model, int64 from, int64 to)
+{
+	/* the ids stay in the context of their first allocation */
+	IdSet		leads = {.ids = palloc(sizeof(int64)), .room = 1};
+	Search		search = {.is_wrong = differs, .found = add_lead, .arg = &leads};
+
+	search_range(model, from, to, &search);
+	return leads;
+}
+
+/* What can't be read does no harm: whoever needs it asks the activities. */
+static bool
+limits_damaged(const Model *model, const StateRow *kept, const StateRow *computed)
+{
+	Window		window;
+
+	return !kept->outdated && kept->has_limits &&
+		window_unpack(model, &window, DatumGetByteaPP(kept->limits)) &&
+		!window_agrees(&window, computed->window);
+}
+
+static void
+return_lead(int64 lead_id, void *arg)
+{
+	ReturnSetInfo *result = arg;
+	Datum		value = Int64GetDatum(lead_id);
+	bool		isnull = false;
+
+	tuplestore_putvalues(result->setResult, result->setDesc, &value, &isnull);
+}
+
+/* _limits_damaged(from_lead, to_lead) → leads */
+PG_FUNCTION_INFO_V1(leadflow_limits_damaged);
+Datum
+leadflow_limits_damaged(PG_FUNCTION_ARGS)
+{
+	Search		search = {.snapshot = GetActiveSnapshot(), .is_wrong = limits_damaged,
+		.found = return_lead, .arg = fcinfo->resultinfo};
+	const Model *model = model_active();
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	if (model->limited)
+		search_range(model, PG_GETARG_INT64(0), PG_GETARG_INT64(1), &search);
+	return (Datum) 0;
 }
 
 /*
@@ -485,7 +587,7 @@ state_prepare(const Model *model)
 	TupleDescInitEntry(prepared->desc, PREPARED_XMIN + 1, "xmin", XIDOID, -1, 0);
 
 	engine_enter(&engine);
-	(void) compute_range(model, PG_INT64_MIN, PG_INT64_MAX, keep_computed, NULL);
+	(void) compute_range(model, PG_INT64_MIN, PG_INT64_MAX, NULL, keep_computed, NULL);
 	for (int round = 0; round < 2; round++)
 		refresh_prepared(model, &table);
 	engine_leave(&engine);

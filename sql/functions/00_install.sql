@@ -113,7 +113,7 @@ BEGIN
 	ORDER BY 2;
 
 	-- While a trigger was missing, rows were written that nobody saw.
-	IF FOUND AND NOT fresh AND to_regprocedure('leadflow.reconcile()') IS NOT NULL THEN
+	IF FOUND AND NOT fresh AND to_regprocedure('leadflow.reconcile(bigint,bigint)') IS NOT NULL THEN
 		PERFORM count(*) FROM leadflow.reconcile();
 	END IF;
 

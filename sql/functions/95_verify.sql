@@ -3,19 +3,29 @@
 -- The oracle is slow and obvious on purpose. It follows the definitions, shares nothing
 -- with the engine but the tables, and is the second opinion that the engine is held to.
 -- All are STABLE: one snapshot, no locks, good on a standby. TimeZone is pinned, so that
--- dates in conditions mean the same to everybody; nested loops are off, because over
--- whole tables a misjudged one costs hours where a hash join costs seconds.
+-- dates in conditions mean the same to everybody.
+--
+-- All take a range of leads, without bounds by default, and every statement is planned
+-- for the range at hand: over a whole table it hashes and sorts, for a few leads it
+-- follows their index entries. Nested loops are off, because over whole tables a misjudged one
+-- costs hours where a hash join costs seconds; a lookup that must be one, because the table
+-- is large and the range need not be, is a LATERAL subquery with OFFSET 0.
 
 CREATE OR REPLACE FUNCTION leadflow._oracle_scores(at timestamptz, model_id bigint DEFAULT NULL,
-	leads bigint[] DEFAULT NULL)
+	leads bigint[] DEFAULT NULL,
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
 RETURNS TABLE (lead_id bigint, score double precision, fit double precision, engagement double precision,
 	grade text, level integer, persona text, disqualified_reason text, magnitude double precision)
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
 SET timezone = 'UTC'
 SET enable_nestloop = off
 SET jit = off
 AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	WITH model AS MATERIALIZED (
 		SELECT m.id, m.max_score, m.grade_cutoffs AS cutoffs
 		FROM leadflow.scoring_models m
@@ -23,7 +33,7 @@ AS $$
 	), doc AS MATERIALIZED (
 		SELECT d.lead_id, d.doc
 		FROM leadflow._lead_documents d
-		WHERE $3 IS NULL OR d.lead_id = ANY ($3)
+		WHERE d.lead_id BETWEEN $4 AND $5 AND ($3 IS NULL OR d.lead_id = ANY ($3))
 	), activity AS MATERIALIZED (
 		-- what the lead did, voided and later ones dropped
 		SELECT a.lead_id, a.occurred_at, a.id, a.kind,
@@ -32,7 +42,7 @@ AS $$
 		JOIN leadflow.activity_kinds k ON k.kind = a.kind AND k.role = 'engagement'
 		LEFT JOIN leadflow.campaigns c ON c.id = a.campaign_id
 		WHERE a.voided_at IS NULL AND a.occurred_at <= $1
-			AND ($3 IS NULL OR a.lead_id = ANY ($3))
+			AND a.lead_id BETWEEN $4 AND $5 AND ($3 IS NULL OR a.lead_id = ANY ($3))
 	), matched AS (
 		SELECT a.lead_id, a.occurred_at, a.id, r.id AS rule_id, r.group_id, r.points, r.max_count,
 			extract(epoch FROM g.half_life)::double precision AS half_life,
@@ -172,18 +182,25 @@ AS $$
 		r.disqualified_reason,
 		r.magnitude
 	FROM result r
-	CROSS JOIN model m
+	CROSS JOIN model m;
+END
 $$;
-COMMENT ON FUNCTION leadflow._oracle_scores(timestamptz, bigint, bigint[]) IS
-	'Score of every lead (or of those given) at an instant with a model (default: the active one), computed from the written tables alone; magnitude = sum of the absolute contributions, points. No rows without a model. Reads all activities.';
+COMMENT ON FUNCTION leadflow._oracle_scores(timestamptz, bigint, bigint[], bigint, bigint) IS
+	'Score of every lead (or of those given, or of those from one id to another) at an instant with a model (default: the active one), computed from the written tables alone; magnitude = sum of the absolute contributions, points. No rows without a model. Reads all activities of these leads.';
 
-CREATE OR REPLACE FUNCTION leadflow._verify_scores()
-RETURNS TABLE (check_name text, object_id text, kept text, recomputed text)
-LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION leadflow._verify_scores(
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
+RETURNS TABLE (check_name text, object_id text, kept text, recomputed text,
+	lead_id bigint, deal_id bigint)
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
 SET timezone = 'UTC'
 SET jit = off
 AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT
 		'scores',
 		coalesce(o.lead_id, v.lead_id)::text,
@@ -192,9 +209,11 @@ AS $$
 				v.engagement, coalesce(v.grade, '-'), coalesce(v.persona, '-'), coalesce(v.disqualified_reason, '-')) END,
 		CASE WHEN o.lead_id IS NOT NULL
 			THEN format('score %s, fit %s, engagement %s, grade %s, persona %s, disqualified %s', o.score, o.fit,
-				o.engagement, coalesce(o.grade, '-'), coalesce(o.persona, '-'), coalesce(o.disqualified_reason, '-')) END
-	FROM leadflow._oracle_scores(leadflow.now()) o
-	FULL JOIN leadflow.lead_scores v ON v.lead_id = o.lead_id
+				o.engagement, coalesce(o.grade, '-'), coalesce(o.persona, '-'), coalesce(o.disqualified_reason, '-')) END,
+		coalesce(o.lead_id, v.lead_id),
+		NULL::bigint
+	FROM leadflow._oracle_scores(leadflow.now(), NULL, NULL, $1, $2) o
+	FULL JOIN (SELECT * FROM leadflow.lead_scores v WHERE v.lead_id BETWEEN $1 AND $2) v ON v.lead_id = o.lead_id
 	WHERE EXISTS (SELECT FROM leadflow.scoring_models m WHERE m.status = 'active')
 		AND ((abs(v.score - o.score) <= 1e-9 * greatest(1, o.magnitude)
 			AND abs(v.fit - o.fit) <= 1e-9 * greatest(1, o.magnitude)
@@ -204,49 +223,70 @@ AS $$
 			AND v.disqualified_reason IS NOT DISTINCT FROM o.disqualified_reason) IS NOT TRUE)
 	UNION ALL
 	-- two more instants: before what was seen last, and after it
-	SELECT 'scores_at', format('%s at %s', o.lead_id, i.at), k.score::text, o.score::text
+	SELECT 'scores_at', format('%s at %s', o.lead_id, i.at), k.score::text, o.score::text, o.lead_id, NULL
 	FROM (VALUES (-10), (10)) d (days)
 	CROSS JOIN LATERAL (SELECT leadflow.now() + make_interval(hours => 24 * d.days) AS at) i
 	CROSS JOIN LATERAL leadflow._oracle_scores(i.at, NULL, ARRAY(
-		SELECT l.id FROM leadflow.leads l ORDER BY hashint8(l.id), l.id LIMIT 200)) o
+		SELECT l.id FROM leadflow.leads l WHERE l.id BETWEEN $1 AND $2 ORDER BY hashint8(l.id), l.id LIMIT 200)) o
 	CROSS JOIN LATERAL (SELECT leadflow.score(o.lead_id, i.at) AS score) k
-	WHERE (abs(k.score - o.score) <= 1e-9 * greatest(1, o.magnitude)) IS NOT TRUE
+	WHERE (abs(k.score - o.score) <= 1e-9 * greatest(1, o.magnitude)) IS NOT TRUE;
+END
 $$;
-COMMENT ON FUNCTION leadflow._verify_scores() IS
-	'verify(): lead_scores of every lead now, and score() of 200 leads ten days ago and in ten days, against the activities and the active model.';
+COMMENT ON FUNCTION leadflow._verify_scores(bigint, bigint) IS
+	'verify(): lead_scores of every lead of the range now, and score() of 200 of them ten days ago and in ten days, against the activities and the active model.';
 
-CREATE OR REPLACE FUNCTION leadflow._verify_score_state()
-RETURNS TABLE (check_name text, object_id text, kept text, recomputed text)
-LANGUAGE sql STABLE
+-- The one check that is not plain SQL: what limits keep is the engine's own coding, so the
+-- engine is asked to make it anew from the activities.
+CREATE OR REPLACE FUNCTION leadflow._limits_damaged(from_lead bigint, to_lead bigint) RETURNS SETOF bigint
+	AS 'MODULE_PATHNAME', 'leadflow_limits_damaged'
+	LANGUAGE C STRICT STABLE;
+COMMENT ON FUNCTION leadflow._limits_damaged(bigint, bigint) IS
+	'Leads of the range whose score_state.limits cannot be read, or names other activities than those that count now under the limits of the active model; NULL there, and rules that are not kept, are fine. Reads all activities of the range, by the snapshot of the statement.';
+
+CREATE OR REPLACE FUNCTION leadflow._verify_score_state(
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
+RETURNS TABLE (check_name text, object_id text, kept text, recomputed text,
+	lead_id bigint, deal_id bigint)
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
 SET timezone = 'UTC'
 SET enable_nestloop = off
 SET jit = off
 AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT
 		'score_state',
 		coalesce(l.id, s.lead_id)::text,
 		CASE WHEN s.lead_id IS NOT NULL THEN 'a row' ELSE 'no row' END,
-		CASE WHEN l.id IS NOT NULL THEN 'a row' ELSE 'no such lead' END
-	FROM leadflow.leads l
-	FULL JOIN leadflow.score_state s ON s.lead_id = l.id
+		CASE WHEN l.id IS NOT NULL THEN 'a row' ELSE 'no such lead' END,
+		coalesce(l.id, s.lead_id),
+		NULL::bigint
+	FROM (SELECT l.id FROM leadflow.leads l WHERE l.id BETWEEN $1 AND $2) l
+	FULL JOIN (SELECT s.lead_id FROM leadflow.score_state s WHERE s.lead_id BETWEEN $1 AND $2) s ON s.lead_id = l.id
 	WHERE l.id IS NULL OR s.lead_id IS NULL
 	UNION ALL
 	SELECT
 		'score_state_model',
 		s.lead_id::text,
 		coalesce(s.model_id::text, 'no model'),
-		coalesce(m.id::text, 'no model')
+		coalesce(m.id::text, 'no model'),
+		s.lead_id,
+		NULL
 	FROM leadflow.score_state s
 	LEFT JOIN leadflow.scoring_models m ON m.status = 'active'
-	WHERE s.model_id IS DISTINCT FROM m.id
+	WHERE s.lead_id BETWEEN $1 AND $2 AND s.model_id IS DISTINCT FROM m.id
 	UNION ALL
 	-- from the sums, which lead_scores are held against
 	SELECT
 		'heat',
 		s.lead_id::text,
 		s.heat::text,
-		h.heat::text
+		h.heat::text,
+		s.lead_id,
+		NULL
 	FROM leadflow.score_state s
 	LEFT JOIN (
 		SELECT g.model_id, min((extract(epoch FROM g.half_life) * 1000000)::bigint) AS half_life
@@ -264,13 +304,16 @@ AS $$
 		SELECT CASE WHEN s.sums[1] > 0 THEN ln(s.sums[1]) / ln(2::double precision)
 			+ t.last_at / g.half_life - (t.last_at % g.half_life < 0)::integer END AS heat
 	) h
-	WHERE (s.heat IS NULL) <> (h.heat IS NULL) OR abs(s.heat - h.heat) > 1e-9 * greatest(1, abs(h.heat))
+	WHERE s.lead_id BETWEEN $1 AND $2
+		AND ((s.heat IS NULL) <> (h.heat IS NULL) OR abs(s.heat - h.heat) > 1e-9 * greatest(1, abs(h.heat)))
 	UNION ALL
 	SELECT
 		'last_activity',
 		s.lead_id::text,
 		format('engaged %s, touched %s', coalesce(s.last_engaged_at::text, '-'), coalesce(s.last_touch_at::text, '-')),
-		format('engaged %s, touched %s', coalesce(a.engaged_at::text, '-'), coalesce(a.touched_at::text, '-'))
+		format('engaged %s, touched %s', coalesce(a.engaged_at::text, '-'), coalesce(a.touched_at::text, '-')),
+		s.lead_id,
+		NULL
 	FROM leadflow.score_state s
 	LEFT JOIN (
 		SELECT
@@ -279,28 +322,44 @@ AS $$
 			max(a.occurred_at) FILTER (WHERE k.role = 'sales_touch') AS touched_at
 		FROM leadflow.activities a
 		JOIN leadflow.activity_kinds k ON k.kind = a.kind
-		WHERE a.voided_at IS NULL
+		WHERE a.voided_at IS NULL AND a.lead_id BETWEEN $1 AND $2
 		GROUP BY a.lead_id
 	) a ON a.lead_id = s.lead_id
-	WHERE s.last_engaged_at IS DISTINCT FROM a.engaged_at OR s.last_touch_at IS DISTINCT FROM a.touched_at
+	WHERE s.lead_id BETWEEN $1 AND $2
+		AND (s.last_engaged_at IS DISTINCT FROM a.engaged_at OR s.last_touch_at IS DISTINCT FROM a.touched_at)
+	UNION ALL
+	SELECT
+		'limits',
+		s.lead_id::text,
+		octet_length(s.limits) || ' bytes',
+		'other entries',
+		s.lead_id,
+		NULL
+	FROM leadflow._limits_damaged($1, $2) d (lead_id)
+	JOIN leadflow.score_state s ON s.lead_id = d.lead_id AND s.lead_id BETWEEN $1 AND $2
 	UNION ALL
 	SELECT
 		'watch',
 		s.lead_id::text,
 		(s.watch & 23)::text,
-		w.watch::text
+		w.watch::text,
+		s.lead_id,
+		NULL
 	FROM leadflow.score_state s
-	JOIN leadflow.leads l ON l.id = s.lead_id
-	LEFT JOIN (SELECT DISTINCT h.lead_id FROM leadflow.handoffs h) h ON h.lead_id = s.lead_id
+	JOIN leadflow.leads l ON l.id = s.lead_id AND l.id BETWEEN $1 AND $2
+	LEFT JOIN (
+		SELECT DISTINCT h.lead_id FROM leadflow.handoffs h WHERE h.lead_id BETWEEN $1 AND $2
+	) h ON h.lead_id = s.lead_id
 	LEFT JOIN (
 		-- won deals, and those that another deal corrects
 		SELECT d.lead_id FROM leadflow.deals d
-		WHERE d.lead_id IS NOT NULL AND (d.status = 'won'
+		WHERE d.lead_id BETWEEN $1 AND $2 AND (d.status = 'won'
 			OR EXISTS (SELECT FROM leadflow.deals x WHERE x.corrects_deal_id = d.id))
 		UNION
 		SELECT c.lead_id FROM leadflow.deal_contacts c
-		JOIN leadflow.deals d ON d.id = c.deal_id
-		WHERE d.status = 'won' OR EXISTS (SELECT FROM leadflow.deals x WHERE x.corrects_deal_id = d.id)
+		CROSS JOIN LATERAL (SELECT d.id, d.status FROM leadflow.deals d WHERE d.id = c.deal_id OFFSET 0) d
+		WHERE c.lead_id BETWEEN $1 AND $2 AND (d.status = 'won'
+			OR EXISTS (SELECT FROM leadflow.deals x WHERE x.corrects_deal_id = d.id))
 	) w4 ON w4.lead_id = s.lead_id
 	CROSS JOIN LATERAL (
 		SELECT CASE WHEN l.stage IN ('lead', 'nurture') THEN 1 ELSE 0 END
@@ -308,19 +367,26 @@ AS $$
 			+ CASE WHEN w4.lead_id IS NOT NULL THEN 4 ELSE 0 END
 			+ CASE WHEN l.stage = 'mql' THEN 16 ELSE 0 END AS watch
 	) w
-	WHERE s.watch & 23 <> w.watch
+	WHERE s.lead_id BETWEEN $1 AND $2 AND s.watch & 23 <> w.watch;
+END
 $$;
-COMMENT ON FUNCTION leadflow._verify_score_state() IS
-	'verify(): one score_state row a lead, its model, its heat, its latest engagement and sales touch, and its watch bits 1, 2, 4 and 16.';
+COMMENT ON FUNCTION leadflow._verify_score_state(bigint, bigint) IS
+	'verify(): one score_state row a lead, its model, its heat, its latest engagement and sales touch, what it keeps of limits, and its watch bits 1, 2, 4 and 16.';
 
-CREATE OR REPLACE FUNCTION leadflow._verify_history()
-RETURNS TABLE (check_name text, object_id text, kept text, recomputed text)
-LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION leadflow._verify_history(
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
+RETURNS TABLE (check_name text, object_id text, kept text, recomputed text,
+	lead_id bigint, deal_id bigint)
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
 SET timezone = 'UTC'
 SET enable_nestloop = off
 SET jit = off
 AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	WITH history AS (
 		SELECT
 			h.*,
@@ -329,13 +395,16 @@ AS $$
 			lead(h.id) OVER chain IS NULL AS is_last,
 			max(h.entered_at) OVER (PARTITION BY h.lead_id ORDER BY h.id) AS latest_so_far
 		FROM leadflow.stage_history h
+		WHERE h.lead_id BETWEEN $1 AND $2
 		WINDOW chain AS (PARTITION BY h.lead_id ORDER BY h.entered_at, h.id)
 	)
 	SELECT
 		'stage_history',
 		format('%s of lead %s', h.id, h.lead_id),
 		format('from %s, left %s', coalesce(h.from_stage, '-'), coalesce(h.left_at::text, '-')),
-		format('from %s, left %s', coalesce(h.came_from, '-'), coalesce(h.next_at::text, '-'))
+		format('from %s, left %s', coalesce(h.came_from, '-'), coalesce(h.next_at::text, '-')),
+		h.lead_id,
+		NULL::bigint
 	FROM history h
 	WHERE h.from_stage IS DISTINCT FROM h.came_from OR h.left_at IS DISTINCT FROM h.next_at
 	UNION ALL
@@ -343,7 +412,9 @@ AS $$
 		'stage_history_order',
 		format('%s of lead %s', h.id, h.lead_id),
 		h.entered_at::text,
-		'not before ' || h.latest_so_far
+		'not before ' || h.latest_so_far,
+		h.lead_id,
+		NULL
 	FROM history h
 	WHERE h.entered_at < h.latest_so_far
 	UNION ALL
@@ -351,25 +422,33 @@ AS $$
 		'stage',
 		coalesce(l.id, h.lead_id)::text,
 		CASE WHEN l.id IS NULL THEN 'no such lead' ELSE format('%s since %s', l.stage, l.stage_since) END,
-		CASE WHEN h.lead_id IS NULL THEN 'no history' ELSE format('%s since %s', h.to_stage, h.entered_at) END
-	FROM leadflow.leads l
+		CASE WHEN h.lead_id IS NULL THEN 'no history' ELSE format('%s since %s', h.to_stage, h.entered_at) END,
+		coalesce(l.id, h.lead_id),
+		NULL
+	FROM (SELECT l.id, l.stage, l.stage_since FROM leadflow.leads l WHERE l.id BETWEEN $1 AND $2) l
 	FULL JOIN (SELECT * FROM history h WHERE h.is_last) h ON h.lead_id = l.id
-	WHERE h.to_stage IS DISTINCT FROM l.stage OR h.entered_at IS DISTINCT FROM l.stage_since
+	WHERE h.to_stage IS DISTINCT FROM l.stage OR h.entered_at IS DISTINCT FROM l.stage_since;
+END
 $$;
-COMMENT ON FUNCTION leadflow._verify_history() IS
+COMMENT ON FUNCTION leadflow._verify_history(bigint, bigint) IS
 	'verify(): the history of each lead is a chain that ends in leads.stage and stage_since.';
 
 -- What became of each time a lead was given to sales. Stages of category handoff are
 -- sales' to decide on; those and category sales are in sales' hands. A stage that was
 -- deleted is in nobody's.
-CREATE OR REPLACE FUNCTION leadflow._oracle_offers()
+CREATE OR REPLACE FUNCTION leadflow._oracle_offers(
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
 RETURNS TABLE (lead_id bigint, entered_at timestamptz, history_id bigint, nth bigint, imported boolean,
 	decided_at timestamptz, decision text, decided boolean, left_sales_at timestamptz)
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
 SET timezone = 'UTC'
 SET jit = off
 AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	WITH history AS (
 		SELECT
 			h.lead_id, h.entered_at, h.id, h.from_stage, h.to_stage, h.team,
@@ -377,6 +456,7 @@ AS $$
 			coalesce(lag(g.category) OVER (PARTITION BY h.lead_id ORDER BY h.entered_at, h.id), 'out') AS came_from
 		FROM leadflow.stage_history h
 		LEFT JOIN leadflow.stages g ON g.name = h.to_stage
+		WHERE h.lead_id BETWEEN $1 AND $2
 	), outlook AS (
 		SELECT
 			h.*,
@@ -399,21 +479,28 @@ AS $$
 		h.from_stage IS NULL,
 		h.decided_at, h.decision, h.decided, h.left_sales_at
 	FROM outlook h
-	WHERE h.category = 'handoff' AND h.came_from <> 'handoff'
+	WHERE h.category = 'handoff' AND h.came_from <> 'handoff';
+END
 $$;
-COMMENT ON FUNCTION leadflow._oracle_offers() IS
+COMMENT ON FUNCTION leadflow._oracle_offers(bigint, bigint) IS
 	'Each entry of a lead into a stage of category handoff, from stage_history: when it left the category, where to, whether that was a decision (not marketing or the engine taking it back), and when it left sales'' hands (categories handoff and sales, or was handed off anew). nth counts those of a lead at one instant.';
 
-CREATE OR REPLACE FUNCTION leadflow._verify_handoffs()
-RETURNS TABLE (check_name text, object_id text, kept text, recomputed text)
-LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION leadflow._verify_handoffs(
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
+RETURNS TABLE (check_name text, object_id text, kept text, recomputed text,
+	lead_id bigint, deal_id bigint)
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
 SET timezone = 'UTC'
 SET enable_nestloop = off
 SET jit = off
 AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	WITH offer AS MATERIALIZED (
-		SELECT * FROM leadflow._oracle_offers()
+		SELECT * FROM leadflow._oracle_offers($1, $2)
 	), numbered AS (
 		SELECT
 			h.*,
@@ -425,6 +512,7 @@ AS $$
 			lead(h.offered_at) OVER later AS next_at,
 			lead(h.why) OVER later AS next_why
 		FROM leadflow.handoffs h
+		WHERE h.lead_id BETWEEN $1 AND $2
 		WINDOW later AS (PARTITION BY h.lead_id ORDER BY h.offered_at, h.id)
 	), handoff AS MATERIALIZED (
 		SELECT
@@ -440,7 +528,7 @@ AS $$
 		FROM handoff h
 		JOIN leadflow.stage_history s ON s.lead_id = h.lead_id AND s.entered_at <= h.offered_at
 			AND (s.left_at IS NULL OR s.left_at >= h.offered_at)
-		WHERE h.passed_on
+		WHERE h.passed_on AND s.lead_id BETWEEN $1 AND $2
 		GROUP BY h.id
 	), decided AS (
 		SELECT h.id, h.lead_id, h.decided_at, h.decision,
@@ -468,7 +556,7 @@ AS $$
 		FROM handoff h
 		JOIN leadflow.activities a ON a.lead_id = h.lead_id
 		JOIN leadflow.activity_kinds k ON k.kind = a.kind AND k.role = 'sales_touch'
-		WHERE a.voided_at IS NULL AND a.occurred_at >= h.offered_at
+		WHERE a.lead_id BETWEEN $1 AND $2 AND a.voided_at IS NULL AND a.occurred_at >= h.offered_at
 			AND (h.next_at IS NULL OR a.occurred_at < h.next_at)
 		GROUP BY h.id
 	)
@@ -476,7 +564,9 @@ AS $$
 		'handoffs',
 		format('lead %s at %s', o.lead_id, o.entered_at),
 		'no row',
-		'a row'
+		'a row',
+		o.lead_id,
+		NULL::bigint
 	FROM offer o
 	LEFT JOIN handoff h ON h.lead_id = o.lead_id AND h.offered_at = o.entered_at AND h.nth = o.nth AND NOT h.passed_on
 	WHERE h.id IS NULL AND NOT o.imported
@@ -485,7 +575,9 @@ AS $$
 		'handoff_touches',
 		format('%s of lead %s', h.id, h.lead_id),
 		format('%s, first %s', h.touches, coalesce(h.first_touch_at::text, '-')),
-		format('%s, first %s', coalesce(t.touches, 0), coalesce(t.first_touch_at::text, '-'))
+		format('%s, first %s', coalesce(t.touches, 0), coalesce(t.first_touch_at::text, '-')),
+		h.lead_id,
+		NULL
 	FROM handoff h
 	LEFT JOIN touched t ON t.id = h.id
 	WHERE h.touches <> coalesce(t.touches, 0) OR h.first_touch_at IS DISTINCT FROM t.first_touch_at
@@ -494,27 +586,36 @@ AS $$
 		'handoff_decision',
 		format('%s of lead %s', h.id, h.lead_id),
 		format('%s at %s', coalesce(h.decision, '-'), coalesce(h.decided_at::text, '-')),
-		format('%s at %s', coalesce(h.decision_now, '-'), coalesce(h.decided_at_now::text, '-'))
+		format('%s at %s', coalesce(h.decision_now, '-'), coalesce(h.decided_at_now::text, '-')),
+		h.lead_id,
+		NULL
 	FROM decided h
-	WHERE h.decided_at IS DISTINCT FROM h.decided_at_now OR h.decision IS DISTINCT FROM h.decision_now
+	WHERE h.decided_at IS DISTINCT FROM h.decided_at_now OR h.decision IS DISTINCT FROM h.decision_now;
+END
 $$;
-COMMENT ON FUNCTION leadflow._verify_handoffs() IS
+COMMENT ON FUNCTION leadflow._verify_handoffs(bigint, bigint) IS
 	'verify(): each time a lead was given to sales has its handoffs row, with its decision and its sales touches.';
 
-CREATE OR REPLACE FUNCTION leadflow._verify_clocks()
-RETURNS TABLE (check_name text, object_id text, kept text, recomputed text)
-LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION leadflow._verify_clocks(
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
+RETURNS TABLE (check_name text, object_id text, kept text, recomputed text,
+	lead_id bigint, deal_id bigint)
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
 SET timezone = 'UTC'
 SET enable_nestloop = off
 SET jit = off
 AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	WITH offer AS MATERIALIZED (
-		SELECT * FROM leadflow._oracle_offers()
+		SELECT * FROM leadflow._oracle_offers($1, $2)
 	), clock AS MATERIALIZED (
 		SELECT k.*
 		FROM leadflow.sla_clocks k
-		WHERE k.metric IN ('time_to_accept', 'time_to_first_touch')
+		WHERE k.lead_id BETWEEN $1 AND $2 AND k.metric IN ('time_to_accept', 'time_to_first_touch')
 	), offer_of AS (
 		-- the stay with sales in which the clock started
 		SELECT DISTINCT ON (k.id) k.id, o.decided_at, o.decided, o.left_sales_at
@@ -526,7 +627,8 @@ AS $$
 		FROM clock k
 		JOIN leadflow.activities a ON a.lead_id = k.lead_id
 		JOIN leadflow.activity_kinds r ON r.kind = a.kind AND r.role = 'sales_touch'
-		WHERE k.metric = 'time_to_first_touch' AND a.voided_at IS NULL AND a.occurred_at >= k.started_at
+		WHERE a.lead_id BETWEEN $1 AND $2 AND k.metric = 'time_to_first_touch' AND a.voided_at IS NULL
+			AND a.occurred_at >= k.started_at
 		GROUP BY k.id
 	), ended AS (
 		SELECT
@@ -564,7 +666,9 @@ AS $$
 		'sla_clocks',
 		format('%s of lead %s', r.id, r.lead_id),
 		format('%s, due %s, stopped %s', r.state, r.due_at, coalesce(r.stopped_at::text, '-')),
-		format('%s, due %s, stopped %s', r.state_now, r.due_at_now, coalesce(r.stopped_at_now::text, '-'))
+		format('%s, due %s, stopped %s', r.state_now, r.due_at_now, coalesce(r.stopped_at_now::text, '-')),
+		r.lead_id,
+		NULL::bigint
 	FROM recomputed r
 	WHERE r.state <> r.state_now OR r.due_at <> r.due_at_now OR r.stopped_at IS DISTINCT FROM r.stopped_at_now
 	UNION ALL
@@ -572,57 +676,114 @@ AS $$
 		'sla_clock_start',
 		format('%s of lead %s', k.id, k.lead_id),
 		k.started_at::text,
-		CASE WHEN h.id IS NULL THEN 'no such move' ELSE h.entered_at::text END
+		CASE WHEN h.id IS NULL THEN 'no such move' ELSE h.entered_at::text END,
+		k.lead_id,
+		NULL
 	FROM clock k
 	LEFT JOIN leadflow.stage_history h ON h.lead_id = k.lead_id AND h.id = k.history_id
-	WHERE k.started_at IS DISTINCT FROM h.entered_at
+		AND h.lead_id BETWEEN $1 AND $2
+	WHERE k.started_at IS DISTINCT FROM h.entered_at;
+END
 $$;
-COMMENT ON FUNCTION leadflow._verify_clocks() IS
+COMMENT ON FUNCTION leadflow._verify_clocks(bigint, bigint) IS
 	'verify(): clocks start with the move that they name; open ones are due when their calendar says; they stop, and are met, breached or cancelled, as stage_history and the sales touches say.';
 
-CREATE OR REPLACE FUNCTION leadflow._oracle_credits()
+-- Deals are of no one lead, so they come in families: a deal, those that correct it, and
+-- so on, wherever a member of it has a lead or a contact in the range. Credits of nobody's
+-- deal, or of one that is gone, belong to the range that has no upper bound.
+CREATE OR REPLACE FUNCTION leadflow._range_deals(
+	from_lead bigint, to_lead bigint) RETURNS SETOF bigint
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
+SET enable_nestloop = off
+SET jit = off
+AS $$
+BEGIN
+	RETURN QUERY
+	WITH RECURSIVE family (id) AS (
+		SELECT d.id FROM leadflow.deals d WHERE d.lead_id BETWEEN $1 AND $2
+		UNION
+		SELECT c.deal_id FROM leadflow.deal_contacts c WHERE c.lead_id BETWEEN $1 AND $2
+		UNION
+		SELECT k.deal_id
+		FROM leadflow.attribution_credits k
+		LEFT JOIN leadflow.deals d ON d.id = k.deal_id
+		WHERE $2 = 9223372036854775807 AND d.lead_id IS NULL
+		UNION
+		SELECT relative.id
+		FROM family f
+		CROSS JOIN LATERAL (
+			(SELECT d.id FROM leadflow.deals d WHERE d.corrects_deal_id = f.id OFFSET 0)
+			UNION ALL
+			(SELECT d.corrects_deal_id FROM leadflow.deals d WHERE d.id = f.id AND d.corrects_deal_id IS NOT NULL OFFSET 0)
+		) relative
+	)
+	SELECT f.id FROM family f;
+END
+$$;
+COMMENT ON FUNCTION leadflow._range_deals(bigint, bigint) IS
+	'Deals that have a lead or a contact in the range, without an upper bound also those that have credits and no lead; what they correct and what corrects them.';
+
+CREATE OR REPLACE FUNCTION leadflow._oracle_credits(
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
 RETURNS TABLE (deal_id bigint, model text, lead_id bigint, occurred_at timestamptz, activity_id uuid,
 	campaign_id bigint, weight double precision, credit numeric, currency character(3))
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
 SET timezone = 'UTC'
 SET enable_nestloop = off
 SET jit = off
 AS $$
-	WITH RECURSIVE origin AS (
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH RECURSIVE any_deal AS MATERIALIZED (
+		SELECT d.id, d.lead_id, d.amount, d.currency, d.status, d.closed_at, d.corrects_deal_id
+		FROM leadflow.deals d
+		WHERE ($1 = '-9223372036854775808' AND $2 = 9223372036854775807)
+			OR d.id = ANY (ARRAY(SELECT leadflow._range_deals($1, $2)))
+	), origin AS (
 		-- a correction is shared out like the deal that it corrects
 		SELECT d.id AS deal_id, d.id, d.corrects_deal_id
-		FROM leadflow.deals d
+		FROM any_deal d
 		WHERE d.status = 'won'
 		UNION
 		SELECT o.deal_id, d.id, d.corrects_deal_id
 		FROM origin o
-		JOIN leadflow.deals d ON d.id = o.corrects_deal_id
+		JOIN any_deal d ON d.id = o.corrects_deal_id
 	), deal AS MATERIALIZED (
 		SELECT d.id, o.lead_id, d.amount, d.currency, o.id AS origin_id, coalesce(o.closed_at, d.closed_at) AS converted_at
 		FROM origin
-		JOIN leadflow.deals d ON d.id = origin.deal_id
-		JOIN leadflow.deals o ON o.id = origin.id
+		JOIN any_deal d ON d.id = origin.deal_id
+		JOIN any_deal o ON o.id = origin.id
 		WHERE origin.corrects_deal_id IS NULL AND o.lead_id IS NOT NULL
 	), party AS MATERIALIZED (
-		SELECT d.id AS deal_id, o.lead_id
+		SELECT d.id AS deal_id, d.lead_id
 		FROM deal d
-		JOIN leadflow.deals o ON o.id = d.origin_id
-		WHERE o.lead_id IS NOT NULL
 		UNION
 		SELECT d.id, c.lead_id
 		FROM deal d
-		JOIN leadflow.deal_contacts c ON c.deal_id = d.origin_id
+		CROSS JOIN LATERAL (
+			SELECT c.lead_id FROM leadflow.deal_contacts c WHERE c.deal_id = d.origin_id OFFSET 0
+		) c
 	), touch AS (
 		SELECT d.id AS deal_id, m.name AS model, m.kind, a.lead_id, a.occurred_at, a.id, a.campaign_id,
 			row_number() OVER (PARTITION BY d.id, m.name ORDER BY a.occurred_at, a.id, a.lead_id) AS nth,
 			count(*) OVER (PARTITION BY d.id, m.name) AS touches
 		FROM deal d
 		JOIN party p ON p.deal_id = d.id
-		JOIN leadflow.activities a ON a.lead_id = p.lead_id
+		CROSS JOIN LATERAL (
+			SELECT a.lead_id, a.occurred_at, a.id, a.kind, a.campaign_id
+			FROM leadflow.activities a
+			WHERE a.lead_id = p.lead_id AND a.occurred_at <= d.converted_at
+				AND a.voided_at IS NULL AND a.campaign_id IS NOT NULL
+			OFFSET 0
+		) a
 		JOIN leadflow.activity_kinds k ON k.kind = a.kind AND k.role = 'engagement'
 		CROSS JOIN leadflow.attribution_models m
-		WHERE m.active AND a.voided_at IS NULL AND a.campaign_id IS NOT NULL AND a.occurred_at <= d.converted_at
+		WHERE m.active
 			AND (m.lookback IS NULL
 				OR extract(epoch FROM d.converted_at - a.occurred_at) <= extract(epoch FROM m.lookback))
 	), share AS (
@@ -653,54 +814,74 @@ AS $$
 	FROM deal d
 	CROSS JOIN leadflow.attribution_models m
 	LEFT JOIN (SELECT DISTINCT t.deal_id, t.model FROM touch t) t ON t.deal_id = d.id AND t.model = m.name
-	WHERE m.active AND t.deal_id IS NULL
+	WHERE m.active AND t.deal_id IS NULL;
+END
 $$;
-COMMENT ON FUNCTION leadflow._oracle_credits() IS
-	'Credits of every won deal that has a lead, under every active model, computed from deals, contacts and activities; touches without weight left out. credit in currency.';
+COMMENT ON FUNCTION leadflow._oracle_credits(bigint, bigint) IS
+	'Credits of every won deal that has a lead (of the deals that a range of leads has a part in), under every active model, computed from deals, contacts and activities; touches without weight left out. credit in currency.';
 
-CREATE OR REPLACE FUNCTION leadflow._verify_credits()
-RETURNS TABLE (check_name text, object_id text, kept text, recomputed text)
-LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION leadflow._verify_credits(
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
+RETURNS TABLE (check_name text, object_id text, kept text, recomputed text,
+	lead_id bigint, deal_id bigint)
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
 SET timezone = 'UTC'
 SET jit = off
 AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT
 		'attribution_credits',
 		format('deal %s, %s, lead %s, activity %s', c.deal_id, c.model, coalesce(c.lead_id::text, '-'),
 			coalesce(c.activity_id::text, '-')),
 		string_agg(c.share, '; ' ORDER BY c.share) FILTER (WHERE c.kept),
-		string_agg(c.share, '; ' ORDER BY c.share) FILTER (WHERE NOT c.kept)
+		string_agg(c.share, '; ' ORDER BY c.share) FILTER (WHERE NOT c.kept),
+		c.lead_id,
+		c.deal_id
 	FROM (
 		SELECT true AS kept, k.deal_id, k.model, k.lead_id, k.occurred_at, k.activity_id,
 			format('%s %s, weight %s, campaign %s', k.credit, k.currency, trim_scale(round(k.weight::numeric, 12)),
 				coalesce(k.campaign_id::text, '-')) AS share
 		FROM leadflow.attribution_credits k
-		LEFT JOIN leadflow.deals d ON d.id = k.deal_id
+		LEFT JOIN LATERAL (
+			SELECT d.status, d.lead_id, d.amount FROM leadflow.deals d WHERE d.id = k.deal_id OFFSET 0
+		) d ON true
 		WHERE (k.weight <> 0 OR k.credit <> 0)
+			AND (($1 = '-9223372036854775808' AND $2 = 9223372036854775807)
+				OR k.deal_id = ANY (ARRAY(SELECT leadflow._range_deals($1, $2))))
 			-- nobody's deal may have a row that says so, or none
 			AND NOT (d.status = 'won' AND d.lead_id IS NULL AND k.activity_id IS NULL AND k.credit = d.amount)
 		UNION ALL
 		SELECT false, o.deal_id, o.model, o.lead_id, o.occurred_at, o.activity_id,
 			format('%s %s, weight %s, campaign %s', o.credit, o.currency, trim_scale(round(o.weight::numeric, 12)),
 				coalesce(o.campaign_id::text, '-'))
-		FROM leadflow._oracle_credits() o
+		FROM leadflow._oracle_credits($1, $2) o
 	) c
 	GROUP BY c.deal_id, c.model, c.lead_id, c.occurred_at, c.activity_id
 	HAVING string_agg(c.share, '; ' ORDER BY c.share) FILTER (WHERE c.kept)
-		IS DISTINCT FROM string_agg(c.share, '; ' ORDER BY c.share) FILTER (WHERE NOT c.kept)
+		IS DISTINCT FROM string_agg(c.share, '; ' ORDER BY c.share) FILTER (WHERE NOT c.kept);
+END
 $$;
-COMMENT ON FUNCTION leadflow._verify_credits() IS
+COMMENT ON FUNCTION leadflow._verify_credits(bigint, bigint) IS
 	'verify(): the credits of won deals under the active models, to the cent.';
 
-CREATE OR REPLACE FUNCTION leadflow._verify_references()
-RETURNS TABLE (check_name text, object_id text, kept text, recomputed text)
-LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION leadflow._verify_references(
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
+RETURNS TABLE (check_name text, object_id text, kept text, recomputed text,
+	lead_id bigint, deal_id bigint)
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
 SET timezone = 'UTC'
 SET enable_nestloop = off
 SET jit = off
 AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT
 		'activities',
 		format('%s of lead %s', a.id, a.lead_id),
@@ -708,38 +889,57 @@ AS $$
 		concat_ws(', ',
 			CASE WHEN l.id IS NULL THEN 'no such lead' END,
 			CASE WHEN a.campaign_id IS NOT NULL AND c.id IS NULL THEN 'no such campaign' END,
-			CASE WHEN a.member_id IS NOT NULL AND m.id IS NULL THEN 'no such member' END)
+			CASE WHEN a.member_id IS NOT NULL AND m.id IS NULL THEN 'no such member' END),
+		a.lead_id,
+		NULL::bigint
 	FROM leadflow.activities a
-	LEFT JOIN leadflow.leads l ON l.id = a.lead_id
+	LEFT JOIN leadflow.leads l ON l.id = a.lead_id AND l.id BETWEEN $1 AND $2
 	LEFT JOIN leadflow.campaigns c ON c.id = a.campaign_id
 	LEFT JOIN leadflow.team_members m ON m.id = a.member_id
-	WHERE l.id IS NULL OR (a.campaign_id IS NOT NULL AND c.id IS NULL) OR (a.member_id IS NOT NULL AND m.id IS NULL)
+	WHERE a.lead_id BETWEEN $1 AND $2 AND (l.id IS NULL
+		OR (a.campaign_id IS NOT NULL AND c.id IS NULL) OR (a.member_id IS NOT NULL AND m.id IS NULL))
 	UNION ALL
-	SELECT 'handoffs', format('%s of lead %s', h.id, h.lead_id), 'lead ' || h.lead_id, 'no such lead'
+	SELECT 'handoffs', format('%s of lead %s', h.id, h.lead_id), 'lead ' || h.lead_id, 'no such lead', h.lead_id, NULL
 	FROM leadflow.handoffs h
-	LEFT JOIN leadflow.leads l ON l.id = h.lead_id
-	WHERE l.id IS NULL
+	LEFT JOIN leadflow.leads l ON l.id = h.lead_id AND l.id BETWEEN $1 AND $2
+	WHERE h.lead_id BETWEEN $1 AND $2 AND l.id IS NULL
 	UNION ALL
-	SELECT 'sla_clocks', format('%s of lead %s', k.id, k.lead_id), 'lead ' || k.lead_id, 'no such lead'
+	SELECT 'sla_clocks', format('%s of lead %s', k.id, k.lead_id), 'lead ' || k.lead_id, 'no such lead', k.lead_id, NULL
 	FROM leadflow.sla_clocks k
-	LEFT JOIN leadflow.leads l ON l.id = k.lead_id
-	WHERE l.id IS NULL
+	LEFT JOIN leadflow.leads l ON l.id = k.lead_id AND l.id BETWEEN $1 AND $2
+	WHERE k.lead_id BETWEEN $1 AND $2 AND l.id IS NULL;
+END
 $$;
-COMMENT ON FUNCTION leadflow._verify_references() IS
+COMMENT ON FUNCTION leadflow._verify_references(bigint, bigint) IS
 	'verify(): activities, hand-offs and clocks belong to leads (campaigns, members) that exist.';
 
-CREATE OR REPLACE FUNCTION leadflow.verify()
+-- All checks; lead_id and deal_id say what a row is about.
+CREATE OR REPLACE FUNCTION leadflow._verify(from_lead bigint, to_lead bigint)
+RETURNS TABLE (check_name text, object_id text, kept text, recomputed text, lead_id bigint, deal_id bigint)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT c.*
+	FROM (SELECT coalesce($1, '-9223372036854775808'), coalesce($2, 9223372036854775807)) r (lowest, highest)
+	CROSS JOIN LATERAL (
+		SELECT * FROM leadflow._verify_references(r.lowest, r.highest)
+		UNION ALL SELECT * FROM leadflow._verify_score_state(r.lowest, r.highest)
+		UNION ALL SELECT * FROM leadflow._verify_scores(r.lowest, r.highest)
+		UNION ALL SELECT * FROM leadflow._verify_history(r.lowest, r.highest)
+		UNION ALL SELECT * FROM leadflow._verify_handoffs(r.lowest, r.highest)
+		UNION ALL SELECT * FROM leadflow._verify_clocks(r.lowest, r.highest)
+		UNION ALL SELECT * FROM leadflow._verify_credits(r.lowest, r.highest)
+	) c
+$$;
+COMMENT ON FUNCTION leadflow._verify(bigint, bigint) IS
+	'verify(), and for each row the lead and the deal that it is about.';
+
+CREATE OR REPLACE FUNCTION leadflow.verify(from_lead bigint DEFAULT NULL, to_lead bigint DEFAULT NULL)
 RETURNS TABLE (check_name text, object_id text, kept text, recomputed text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT * FROM leadflow._verify_references()
-	UNION ALL SELECT * FROM leadflow._verify_score_state()
-	UNION ALL SELECT * FROM leadflow._verify_scores()
-	UNION ALL SELECT * FROM leadflow._verify_history()
-	UNION ALL SELECT * FROM leadflow._verify_handoffs()
-	UNION ALL SELECT * FROM leadflow._verify_clocks()
-	UNION ALL SELECT * FROM leadflow._verify_credits()
+	SELECT v.check_name, v.object_id, v.kept, v.recomputed FROM leadflow._verify($1, $2) v
 $$;
-COMMENT ON FUNCTION leadflow.verify() IS
-	'One row for each difference between what leadflow keeps and what the written tables give; no rows = healthy. Reads everything (some 10 s for 400,000 activities), changes nothing, locks nothing. Within a transaction that has inserted activities, call settle() first.';
+COMMENT ON FUNCTION leadflow.verify(bigint, bigint) IS
+	'One row for each difference between what leadflow keeps and what the written tables give; no rows = healthy. With bounds only leads from_lead <= id <= to_lead are checked (NULL = no bound), in time that grows with their activities and not with the tables. Changes nothing, locks nothing. Within a transaction that has inserted activities, call settle() first.';

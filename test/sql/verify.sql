@@ -271,6 +271,6 @@ SELECT * FROM leadflow.verify();
 SELECT * FROM leadflow.verify();
 
 -- It changes nothing, so anybody may run it on what he may read.
-SELECT has_function_privilege('public', 'leadflow.verify()', 'EXECUTE') AS executable,
-	provolatile FROM pg_proc WHERE oid = 'leadflow.verify()'::regprocedure;
+SELECT has_function_privilege('public', 'leadflow.verify(bigint,bigint)', 'EXECUTE') AS executable,
+	provolatile FROM pg_proc WHERE oid = 'leadflow.verify(bigint,bigint)'::regprocedure;
 RESET leadflow.clock;
