@@ -227,6 +227,9 @@ load_rules(Model *model)
 			kind->rules = palloc(sizeof(PointRule *) * n);
 		kind->rules[kind->nrules++] = rule;
 	}
+
+	/* what limits keep names rules by 16 bits; without it they are computed each time */
+	model->limited = model->limited && model->nrules <= PG_UINT16_MAX;
 }
 
 static void

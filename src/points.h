@@ -84,7 +84,7 @@ typedef struct Model
 	uint64		generation;		/* differs between any two compilations */
 	char		signature[33];	/* the same for two that mean the same */
 	uint32		fingerprint;	/* digest of it */
-	bool		limited;		/* has rules with a limit */
+	bool		limited;		/* has rules with a limit, and keeps what counts */
 	double		mql_threshold;
 	bool		hands_off;		/* handoff_threshold is not NULL */
 	double		handoff_threshold;
