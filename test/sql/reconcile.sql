@@ -54,7 +54,7 @@ INSERT INTO public.damage (what, lead_range, elsewhere, statement) VALUES
 	('state row gone', '[5,5]', '[6,]', $$DELETE FROM leadflow.score_state WHERE lead_id = 5$$),
 	('state row of nobody', '[-7,0]', '[1,]', $$INSERT INTO leadflow.score_state (lead_id, model_id) VALUES (-7, 900)$$),
 	('sums', '[7,7]', '[8,]', $$UPDATE leadflow.score_state SET sums = ARRAY[sums[1] + 1] WHERE lead_id = 7$$),
-	('limits', '[7,7]', '[8,]', $$UPDATE leadflow.score_state SET limits = '\x' WHERE lead_id = 7$$),
+	('limits', '[7,7]', '[8,]', $$UPDATE leadflow.score_state SET limits = substring(limits FOR 4) WHERE lead_id = 7$$),
 	('watch', '[8,9]', '[10,]', $$UPDATE leadflow.score_state SET watch = 31 WHERE lead_id = 8$$),
 	('watch of a credited lead', '[9,9]', '[10,]', $$UPDATE leadflow.score_state SET watch = watch & ~6 WHERE lead_id = 9$$),
 	('stage moved', '[10,11]', '[,9]', $$UPDATE leadflow.leads SET stage = 'sql', stage_since = '2026-03-02 09:30Z' WHERE id = 10$$),
@@ -186,13 +186,17 @@ SELECT * FROM leadflow.verify();
 COMMIT;
 
 --
--- What limits keep, damaged: whoever adds to it computes the lead anew. NULL = it is not known.
+-- What limits keep, damaged: what cannot be read (or was kept under another definition, or is
+-- NULL) is computed anew from the activities by whoever adds to it; what can be read and is
+-- wrong, verify() finds.
 --
 CREATE FUNCTION public.u16(i integer) RETURNS bytea LANGUAGE sql RETURN substring(int4send(i) FROM 3);
--- Rules are numbered by id: the click 0, pages 1, files 2, the webinar 3.
+-- Four bytes tell the definition. Rules are numbered by id: the click 0, pages 1, files 2, the webinar 3.
 CREATE TABLE public.garbage (id integer GENERATED ALWAYS AS IDENTITY, what text, limits bytea);
-INSERT INTO public.garbage (what, limits) VALUES
-	('NULL', NULL),
+INSERT INTO public.garbage (what, limits)
+SELECT w, f.f || b
+FROM (SELECT substring(s.limits FOR 4) FROM leadflow.score_state s WHERE s.lead_id = 1) f (f), (VALUES
+	('nothing at all', ''::bytea),
 	('a byte', '\x00'),
 	('half a head', '\x0001'),
 	('a head without its bucket', '\x00010001'),
@@ -209,48 +213,59 @@ INSERT INTO public.garbage (what, limits) VALUES
 	('instants out of order', u16(1) || u16(2) || int8send(0) || int8send(1) || int8send(2)),
 	('before its bucket', u16(1) || u16(1) || int8send(1) || int8send(0)),
 	('at no time', u16(3) || u16(1) || int8send(9223372036854775807)),
-	('a megabyte', decode(repeat('00030000', 250000), 'hex'));
+	('rules that are not kept', u16(1) || u16(0) || u16(2) || u16(0) || u16(3) || u16(0)),
+	('one entry', u16(3) || u16(1) || int8send(0)),
+	('a megabyte', decode(repeat('00030000', 250000), 'hex'))) g (w, b);
+INSERT INTO public.garbage (what, limits) VALUES ('NULL', NULL), ('empty', ''), ('three bytes', '\x010203'), ('another definition', decode(repeat('5a', 90), 'hex'));
 
-CREATE FUNCTION public.garble(bytes bytea) RETURNS TABLE (damaged boolean, right_after_insert boolean, in_between boolean, right_after_mending boolean) LANGUAGE plpgsql AS $$
+-- Lead 1 has it and does more; lead 2 has it and is mended.
+CREATE FUNCTION public.garble(bytes bytea) RETURNS TABLE (seen boolean, right_at_once boolean, right_after_settling boolean, right_after_mending boolean) LANGUAGE plpgsql AS $$
 BEGIN
 	BEGIN
+		SET LOCAL session_replication_role = replica;
 		UPDATE leadflow.score_state SET limits = bytes WHERE lead_id IN (1, 2);
-		damaged := EXISTS (SELECT FROM leadflow.verify() v WHERE v.check_name = 'limits');
 		SET LOCAL session_replication_role = origin;
+		seen := EXISTS (SELECT FROM leadflow._limits_damaged(1, 2));
 		INSERT INTO leadflow.activities (lead_id, occurred_at, kind, content) VALUES
 			(1, '2026-03-02 09:58Z', 'page_view', 'c0'), (1, '2026-02-20 00:30Z', 'page_view', 'c0'),
 			(1, '2026-03-02 09:58Z', 'content_download', 'c1'), (1, '2026-03-02 09:58Z', 'webinar_attended', 'c0');
-		in_between := NOT EXISTS (SELECT FROM leadflow.verify(1, 1) v WHERE v.check_name LIKE 'scores%');
+		SELECT abs(leadflow.score(1) - o.score) < 1e-9 INTO right_at_once FROM leadflow._oracle_scores(leadflow.now(), NULL, '{1}') o;
 		PERFORM leadflow.settle();
-		right_after_insert := NOT EXISTS (SELECT FROM leadflow.verify(1, 1));
+		SELECT abs(leadflow.score(1) - o.score) < 1e-9 AND NOT EXISTS (SELECT FROM leadflow._limits_damaged(1, 1))
+		INTO right_after_settling FROM leadflow._oracle_scores(leadflow.now(), NULL, '{1}') o;
 		PERFORM leadflow.reconcile(2, 2);
-		right_after_mending := NOT EXISTS (SELECT FROM leadflow.verify(2, 2))
-			AND (SELECT s.limits IS NOT NULL FROM leadflow.score_state s WHERE s.lead_id = 2);
+		right_after_mending := (SELECT s.limits IS NOT NULL AND s.limits IS DISTINCT FROM bytes FROM leadflow.score_state s WHERE s.lead_id = 2)
+			AND NOT EXISTS (SELECT FROM leadflow._limits_damaged(2, 2));
 		RAISE EXCEPTION 'undo';
 	EXCEPTION WHEN raise_exception THEN NULL;
 	END;
 	RETURN NEXT;
 END $$;
-SET session_replication_role = replica;
 SELECT g.what, o.* FROM public.garbage g, public.garble(g.limits) o ORDER BY g.id;
--- Every prefix of what is kept but the longest, and each with a byte turned over
-CREATE FUNCTION public.is_seen(bytes bytea) RETURNS boolean LANGUAGE plpgsql AS $$
+-- Whatever byte is turned over: either it is seen, or it does no harm. Less than all of it is seen or harmless, too.
+CREATE FUNCTION public.harm(bytes bytea) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
 	seen boolean;
+	harmless boolean;
 BEGIN
 	BEGIN
+		SET LOCAL session_replication_role = replica;
 		UPDATE leadflow.score_state SET limits = bytes WHERE lead_id = 1;
-		seen := EXISTS (SELECT FROM leadflow._limits_damaged(1, 2));
+		SET LOCAL session_replication_role = origin;
+		seen := EXISTS (SELECT FROM leadflow._limits_damaged(1, 1));
+		INSERT INTO leadflow.activities (lead_id, occurred_at, kind, content) VALUES
+			(1, '2026-03-02 09:58Z', 'page_view', 'c0'), (1, '2026-03-02 09:58Z', 'content_download', 'c1'), (1, '2026-03-02 09:58Z', 'webinar_attended', 'c0');
+		PERFORM leadflow.settle();
+		SELECT abs(leadflow.score(1) - o.score) < 1e-9 INTO harmless FROM leadflow._oracle_scores(leadflow.now(), NULL, '{1}') o;
 		RAISE EXCEPTION 'undo';
 	EXCEPTION WHEN raise_exception THEN NULL;
 	END;
-	RETURN seen;
+	RETURN NOT (seen OR harmless);
 END $$;
-SELECT count(*), count(*) FILTER (WHERE NOT public.is_seen(substring(s.limits FOR n))) AS unseen
+SELECT count(*) > 50 AS many, count(*) FILTER (WHERE public.harm(set_byte(s.limits, n, 255 - get_byte(s.limits, n)))) AS harm
 FROM leadflow.score_state s, generate_series(0, octet_length(s.limits) - 1) n WHERE s.lead_id = 1;
-SELECT count(*), count(*) FILTER (WHERE NOT public.is_seen(set_byte(s.limits, n, 255 - get_byte(s.limits, n)))) AS unseen
+SELECT count(*) > 50 AS many, count(*) FILTER (WHERE public.harm(substring(s.limits FOR n))) AS harm
 FROM leadflow.score_state s, generate_series(0, octet_length(s.limits) - 1) n WHERE s.lead_id = 1;
-SET session_replication_role = origin;
 SELECT leadflow.rescore();
 SELECT * FROM leadflow.verify();
 RESET leadflow.clock;
