@@ -24,6 +24,16 @@ SELECT lead_id, fit, persona FROM leadflow.lead_scores;
 UPDATE leadflow.leads SET stage = 'nurture' WHERE id = 1;
 SELECT lead_id, fit, persona FROM leadflow.lead_scores;
 
+-- What counts under limits is kept under a digest of the model, the same in every session.
+INSERT INTO leadflow.activities (lead_id, occurred_at, kind) VALUES (1, '2026-05-01 00:00+00', 'page_view');
+CREATE TABLE kept AS SELECT lead_id, substr(limits, 1, 4) AS digest FROM leadflow.score_state;
+\c -
+SET leadflow.clock = '2026-06-01 06:00+00';
+SET intervalstyle = iso_8601;
+SET extra_float_digits = 0;
+INSERT INTO leadflow.activities (lead_id, occurred_at, kind) VALUES (1, '2026-05-01 00:00+00', 'page_view');
+SELECT substr(s.limits, 1, 4) = k.digest AS same FROM leadflow.score_state s JOIN kept k USING (lead_id) WHERE lead_id = 1;
+
 -- TRUNCATE of activities takes away nothing but what came of them: lead 2 passes by its fit.
 BEGIN;
 INSERT INTO leadflow.leads (id, job_title) VALUES (2, 'VP');
