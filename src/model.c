@@ -283,7 +283,10 @@ falls_below(const Model *model, const StateRow *row, TimestampTz at)
 			step = Max(h / 8, 1);
 		falls = falls && (h == 0 || row->sums[g] >= 0);
 	}
-	if (step == 0 || above < 0 || (falls && margin_at(model, row, END_TIMESTAMP - 1) >= 0))
+	/* at the threshold but for the last digit: it falls from now on */
+	if (above < 0)
+		return at + 1;
+	if (step == 0 || (falls && margin_at(model, row, END_TIMESTAMP - 1) >= 0))
 		return DT_NOEND;
 	while (from < END_TIMESTAMP - step)
 	{

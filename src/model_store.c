@@ -314,6 +314,7 @@ load_signature(Model *model)
 {
 	Datum		id = Int64GetDatum(model->id);
 
+	engine_pin_texts();
 	engine_query(&signature_statement, &id, NULL);
 	strlcpy(model->signature, spi_text(0, 1), sizeof(model->signature));
 	model->fingerprint = hash_bytes((unsigned char *) model->signature, strlen(model->signature));
@@ -372,6 +373,7 @@ model_active_is(const char *signature)
 	snapshot = GetLatestSnapshot();
 	engine_enter(&engine);
 	id = Int64GetDatum(engine_query_at(&active_statement, NULL, NULL, snapshot) > 0 ? spi_int64(0, 1) : 0);
+	engine_pin_texts();
 	engine_query_at(&signature_statement, &id, NULL, snapshot);
 	same = strcmp(spi_text(0, 1), signature) == 0;
 	engine_leave(&engine);

@@ -141,7 +141,7 @@ keep_visible(Candidate *candidates, int64 n, Snapshot snapshot)
 	if (plan == NULL)
 	{
 		Oid			types[1] = {INT8ARRAYOID};
-		SPIPlanPtr	prepared = SPI_prepare("SELECT id FROM leadflow.leads WHERE id = ANY ($1) ORDER BY id",
+		SPIPlanPtr	prepared = SPI_prepare("SELECT id FROM leadflow.leads WHERE id OPERATOR(pg_catalog.=) ANY ($1) ORDER BY id",
 										  1, types);
 
 		if (prepared == NULL || SPI_keepplan(prepared) != 0)

@@ -600,7 +600,8 @@ state_forget(void)
 {
 	if (prepared)
 	{
-		tuplestore_end(prepared->rows);
+		if (prepared->rows)
+			tuplestore_end(prepared->rows);
 		MemoryContextDelete(prepared->context);
 		prepared = NULL;
 	}

@@ -116,6 +116,20 @@ engine_plan_by_index(void)
 }
 
 /*
+ * For statements that write values as text: the same for every session.  Until
+ * engine_leave().
+ */
+void
+engine_pin_texts(void)
+{
+	pin_setting("DateStyle", "ISO, YMD");
+	pin_setting("IntervalStyle", "postgres");
+	pin_setting("extra_float_digits", "1");
+	pin_setting("TimeZone", "UTC");
+	pin_setting("bytea_output", "hex");
+}
+
+/*
  * For statements that read much of a table: whatever plan is best, with the memory
  * of maintenance.  Until engine_leave().
  */

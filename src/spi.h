@@ -35,6 +35,7 @@ extern void engine_enter(EngineContext *context);	/* becomes the owner, SPI_conn
 extern void caller_enter(EngineContext *context);	/* stays the caller, SPI_connect() */
 extern void engine_leave(EngineContext *context);
 extern void engine_plan_by_index(void); /* until engine_leave() */
+extern void engine_pin_texts(void); /* until engine_leave() */
 extern void engine_plan_in_bulk(void);	/* until engine_leave() */
 extern Snapshot engine_snapshot(void);
 extern bool engine_reads_latest;

@@ -479,7 +479,6 @@ DECLARE
 	new_group bigint;
 	new_persona bigint;
 	part record;
-	child record;
 BEGIN
 	IF document IS NULL THEN
 		RAISE null_value_not_allowed USING MESSAGE = 'the document of a model must not be NULL';
@@ -518,20 +517,19 @@ BEGIN
 		SELECT new_model, d.name, d.axis, d.min_points, d.max_points, d.half_life
 		FROM jsonb_populate_record(NULL::leadflow.scoring_groups, '{"min_points": 0, "max_points": 100}' || part.value) d
 		RETURNING id INTO new_group;
-		FOR child IN
-			SELECT e.value, format('%s.rules[%s]', part.path, e.n - 1) AS path
-			FROM jsonb_array_elements(part.value -> 'rules') WITH ORDINALITY e (value, n) ORDER BY e.n
-		LOOP
-			PERFORM leadflow._check_document(child.value, child.path, '{
-				"name": "string!", "activity_kind": "string!", "condition": "jsonpath?", "points": "number!",
-				"max_count": "integer?", "per": "string?", "once_per": "jsonpath?", "hand_raise": "boolean",
-				"active": "boolean"}');
-			INSERT INTO leadflow.scoring_rules (model_id, group_id, name, activity_kind, condition, points, max_count,
-				per, once_per, hand_raise, active)
-			SELECT new_model, new_group, d.name, d.activity_kind, d.condition, d.points, d.max_count, d.per, d.once_per,
-				d.hand_raise, d.active
-			FROM jsonb_populate_record(NULL::leadflow.scoring_rules, '{"hand_raise": false, "active": true}' || child.value) d;
-		END LOOP;
+		PERFORM leadflow._check_document(e.value, format('%s.rules[%s]', part.path, e.n - 1), '{
+			"name": "string!", "activity_kind": "string!", "condition": "jsonpath?", "points": "number!",
+			"max_count": "integer?", "per": "string?", "once_per": "jsonpath?", "hand_raise": "boolean",
+			"active": "boolean"}')
+		FROM jsonb_array_elements(part.value -> 'rules') WITH ORDINALITY e (value, n);
+		INSERT INTO leadflow.scoring_rules (model_id, group_id, name, activity_kind, condition, points, max_count,
+			per, once_per, hand_raise, active)
+		SELECT new_model, new_group, d.name, d.activity_kind, d.condition, d.points, d.max_count, d.per, d.once_per,
+			d.hand_raise, d.active
+		FROM jsonb_array_elements(part.value -> 'rules') WITH ORDINALITY e (value, n)
+		CROSS JOIN LATERAL jsonb_populate_record(NULL::leadflow.scoring_rules,
+			'{"hand_raise": false, "active": true}' || e.value) d
+		ORDER BY e.n;
 	END LOOP;
 
 	FOR part IN
@@ -541,16 +539,14 @@ BEGIN
 		PERFORM leadflow._check_document(part.value, part.path, '{"name": "string!", "criteria": "array!"}');
 		INSERT INTO leadflow.personas (model_id, name) VALUES (new_model, part.value ->> 'name')
 		RETURNING id INTO new_persona;
-		FOR child IN
-			SELECT e.value, format('%s.criteria[%s]', part.path, e.n - 1) AS path
-			FROM jsonb_array_elements(part.value -> 'criteria') WITH ORDINALITY e (value, n) ORDER BY e.n
-		LOOP
-			PERFORM leadflow._check_document(child.value, child.path,
-				'{"name": "string!", "condition": "jsonpath!", "points": "number!"}');
-			INSERT INTO leadflow.persona_criteria (persona_id, name, condition, points)
-			SELECT new_persona, d.name, d.condition, d.points
-			FROM jsonb_populate_record(NULL::leadflow.persona_criteria, child.value) d;
-		END LOOP;
+		PERFORM leadflow._check_document(e.value, format('%s.criteria[%s]', part.path, e.n - 1),
+			'{"name": "string!", "condition": "jsonpath!", "points": "number!"}')
+		FROM jsonb_array_elements(part.value -> 'criteria') WITH ORDINALITY e (value, n);
+		INSERT INTO leadflow.persona_criteria (persona_id, name, condition, points)
+		SELECT new_persona, d.name, d.condition, d.points
+		FROM jsonb_array_elements(part.value -> 'criteria') WITH ORDINALITY e (value, n)
+		CROSS JOIN LATERAL jsonb_populate_record(NULL::leadflow.persona_criteria, e.value) d
+		ORDER BY e.n;
 	END LOOP;
 
 	FOR part IN

@@ -46,7 +46,9 @@ BEGIN
 	), matched AS (
 		SELECT a.lead_id, a.occurred_at, a.id, r.id AS rule_id, r.group_id, r.points, r.max_count,
 			extract(epoch FROM g.half_life)::double precision AS half_life,
-			CASE WHEN r.per IS NOT NULL THEN date_trunc(r.per, a.occurred_at, s.time_zone) END AS bucket,
+			-- date_trunc fails at the beginning of time: its first 400 days are one bucket
+			CASE WHEN r.per IS NOT NULL AND a.occurred_at > timestamptz '4714-11-24 00:00:00+00 BC' + interval '400 days'
+				THEN date_trunc(r.per, a.occurred_at, s.time_zone) END AS bucket,
 			CASE WHEN r.once_per IS NOT NULL THEN jsonb_path_query_first_tz(a.doc, r.once_per, '{}', true) END AS value
 		FROM leadflow.scoring_rules r
 		JOIN model ON model.id = r.model_id

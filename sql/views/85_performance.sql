@@ -36,8 +36,8 @@ SELECT
 	q.entered_at AS mql_at,
 	q.model_id,
 	CASE
-		WHEN q.score >= m.hot_from THEN 'hot'
-		WHEN q.score >= m.warm_from THEN 'warm'
+		WHEN q.score >= m.hot_from - 1e-9 * greatest(1, m.hot_from) THEN 'hot'
+		WHEN q.score >= m.warm_from - 1e-9 * greatest(1, m.warm_from) THEN 'warm'
 		WHEN q.score < m.warm_from THEN 'cool'
 	END AS band,
 	e.accepted_at,
