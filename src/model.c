@@ -628,6 +628,8 @@ leadflow_lead_mql_blocked_by(PG_FUNCTION_ARGS)
 	else if (!gate_points(model, &call.row, score, &hand_raise))
 	{
 		char	   *points = reaches(score->score, model->mql_threshold) ? "" :
+			model->mql_threshold - score->score < 0.01 ?
+			psprintf("a trace short of %g points", model->mql_threshold) :
 			psprintf("%.6g points short of %g", model->mql_threshold - score->score,
 					 model->mql_threshold);
 		char	   *grade = grade_at_least(score->grade, model->min_fit_grade) ? "" :

@@ -284,12 +284,91 @@ $$;
 COMMENT ON FUNCTION leadflow._do_approve_model(bigint, text, bigint) IS
 'Internal. What approve_model() does.';
 
+CREATE OR REPLACE FUNCTION leadflow.model_problems(model_id bigint DEFAULT NULL)
+	RETURNS TABLE (part text, name text, problem text)
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+#variable_conflict use_column
+DECLARE
+	model CONSTANT bigint := coalesce($1, (SELECT m.id FROM leadflow.scoring_models m WHERE m.status = 'active'));
+	-- what conditions can see
+	of_activity CONSTANT text[] := '{content,campaign,properties}';
+	of_lead CONSTANT text[] := '{id,external_id,email,full_name,phone,company,job_title,industry,company_size,budget,
+		country,region,attributes,source,campaign,sourced_by,do_not_contact,created_at,account}';
+BEGIN
+	IF model IS NULL THEN
+		RETURN;
+	END IF;
+	PERFORM leadflow._refuse_unknown(model);
+	RETURN QUERY
+	SELECT p.part, p.name, p.problem
+	FROM (
+		SELECT 1 AS position, m.id, 'model' AS part, m.name, t.problem
+		FROM leadflow.scoring_models m
+		CROSS JOIN LATERAL (
+			SELECT coalesce(sum(g.max_points), 0) AS most FROM leadflow.scoring_groups g WHERE g.model_id = m.id
+		) g
+		CROSS JOIN LATERAL (VALUES
+			(CASE WHEN NOT EXISTS (SELECT FROM leadflow.scoring_rules r WHERE r.model_id = m.id AND r.active)
+				AND NOT EXISTS (SELECT FROM leadflow.personas p JOIN leadflow.persona_criteria c ON c.persona_id = p.id WHERE p.model_id = m.id)
+				THEN 'nothing earns points: no active rule, no criterion' END),
+			(CASE WHEN m.mql_threshold > least(m.max_score, g.most)
+				THEN format('mql_threshold is %s, and no score is above %s', m.mql_threshold::numeric, least(m.max_score, g.most)::numeric) END),
+			(CASE WHEN m.handoff_threshold > least(m.max_score, g.most)
+				THEN format('handoff_threshold is %s, and no score is above %s', m.handoff_threshold::numeric, least(m.max_score, g.most)::numeric) END),
+			(CASE WHEN m.handoff_threshold < m.mql_threshold
+				THEN 'handoff_threshold is below mql_threshold: every MQL is handed to sales at once' END)) t (problem)
+		WHERE m.id = model
+		UNION ALL
+		SELECT 2, m.id, 'required field', f, 'leads have no such column, and none has it among its attributes'
+		FROM leadflow.scoring_models m
+		CROSS JOIN unnest(m.required_fields) f
+		WHERE m.id = model
+			AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = 'leadflow.leads'::regclass AND a.attname = f AND a.attnum > 0 AND NOT a.attisdropped)
+			AND NOT EXISTS (SELECT FROM leadflow.leads l WHERE l.attributes ? f)
+		UNION ALL
+		SELECT 3, r.id, 'rule', r.name,
+			CASE WHEN k.kind IS NULL THEN format('kind "%s" is not registered in activity_kinds: it never matches', r.activity_kind)
+				ELSE format('kind "%s" has role %s; only engagement earns points', r.activity_kind, k.role) END
+		FROM leadflow.scoring_rules r
+		LEFT JOIN leadflow.activity_kinds k ON k.kind = r.activity_kind
+		WHERE r.model_id = model AND r.active AND k.role IS DISTINCT FROM 'engagement'
+		UNION ALL
+		SELECT 4, p.id, 'persona', p.name, 'its criteria earn nothing: the model has no group of axis fit'
+		FROM leadflow.personas p
+		WHERE p.model_id = model
+			AND NOT EXISTS (SELECT FROM leadflow.scoring_groups g WHERE g.model_id = model AND g.axis = 'fit')
+		UNION ALL
+		SELECT 5, c.id, c.part, c.name, format('its condition asks for $.%s, which is not there', f[1])
+		FROM (
+			SELECT r.id, 'rule' AS part, r.name, r.condition, of_activity AS known FROM leadflow.scoring_rules r WHERE r.model_id = model
+			UNION ALL
+			SELECT r.id, 'rule', r.name, r.once_per, of_activity FROM leadflow.scoring_rules r WHERE r.model_id = model
+			UNION ALL
+			SELECT d.id, 'disqualifier', d.name, d.condition, CASE d.on_entity WHEN 'lead' THEN of_lead ELSE of_activity END
+			FROM leadflow.disqualifiers d WHERE d.model_id = model
+			UNION ALL
+			SELECT c.id, 'criterion', c.name, c.condition, of_lead
+			FROM leadflow.persona_criteria c JOIN leadflow.personas p ON p.id = c.persona_id WHERE p.model_id = model
+		) c
+		CROSS JOIN LATERAL regexp_matches(c.condition::text, '\$\."([^"]+)"', 'g') f
+		WHERE f[1] <> ALL (c.known)
+	) p
+	WHERE p.problem IS NOT NULL
+	ORDER BY p.position, p.id, p.problem;
+END
+$$;
+COMMENT ON FUNCTION leadflow.model_problems(bigint) IS
+'What of a scoring model (default: the active one) can never work, a row a problem: thresholds that no score reaches, a hand-off below the MQL''s threshold, required fields that leads do not have, rules on kinds that are not registered as engagement, conditions that ask for what is not there, personas without a fit group, nothing that earns points. Nothing of it is refused; activate_model() warns of each. No rows = nothing found. 22023 for an unknown model. O(parts), and O(leads) where a required field is no column.';
+
 CREATE OR REPLACE FUNCTION leadflow.activate_model(model_id bigint) RETURNS bigint
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
 	model record;
+	problem record;
 BEGIN
 	LOCK TABLE leadflow.scoring_models IN SHARE UPDATE EXCLUSIVE MODE;
 	PERFORM leadflow._refuse_unknown(model_id);
@@ -297,6 +376,9 @@ BEGIN
 	IF model.status <> 'agreed' OR NOT leadflow._approved(model_id) THEN
 		PERFORM leadflow._refuse_status(model.id, model.name, model.version, model.status, 'active');
 	END IF;
+	FOR problem IN SELECT p.part, p.name, p.problem FROM leadflow.model_problems(model_id) p LOOP
+		RAISE WARNING '% "%": %', problem.part, problem.name, problem.problem;
+	END LOOP;
 	RETURN leadflow._switch_model(model_id);
 END
 $$;
@@ -489,7 +571,7 @@ BEGIN
 		"min_fit_grade": "string?", "hand_raise_min_grade": "string?", "required_fields": "strings",
 		"max_score": "number", "hot_from": "number", "warm_from": "number", "grade_cutoffs": "numbers",
 		"cool_down": "interval?", "requalify_points": "number",
-		"groups": "array!", "personas": "array!", "disqualifiers": "array!"}');
+		"groups": "array", "personas": "array", "disqualifiers": "array"}');
 
 	-- Loaders take turns, so that the next version is nobody else's.
 	LOCK TABLE leadflow.scoring_models IN SHARE UPDATE EXCLUSIVE MODE;
@@ -512,7 +594,7 @@ BEGIN
 	LOOP
 		PERFORM leadflow._check_document(part.value, part.path, '{
 			"name": "string!", "axis": "string!", "min_points": "number", "max_points": "number",
-			"half_life": "interval?", "rules": "array!"}');
+			"half_life": "interval?", "rules": "array"}');
 		INSERT INTO leadflow.scoring_groups (model_id, name, axis, min_points, max_points, half_life)
 		SELECT new_model, d.name, d.axis, d.min_points, d.max_points, d.half_life
 		FROM jsonb_populate_record(NULL::leadflow.scoring_groups, '{"min_points": 0, "max_points": 100}' || part.value) d
@@ -536,7 +618,7 @@ BEGIN
 		SELECT e.value, format('$.personas[%s]', e.n - 1) AS path
 		FROM jsonb_array_elements(document -> 'personas') WITH ORDINALITY e (value, n) ORDER BY e.n
 	LOOP
-		PERFORM leadflow._check_document(part.value, part.path, '{"name": "string!", "criteria": "array!"}');
+		PERFORM leadflow._check_document(part.value, part.path, '{"name": "string!", "criteria": "array"}');
 		INSERT INTO leadflow.personas (model_id, name) VALUES (new_model, part.value ->> 'name')
 		RETURNING id INTO new_persona;
 		PERFORM leadflow._check_document(e.value, format('%s.criteria[%s]', part.path, e.n - 1),
@@ -651,6 +733,46 @@ $$;
 COMMENT ON FUNCTION leadflow._condition_text(jsonpath) IS
 'Internal. A condition in words where it is a comparison of fields with values, or several joined by &&; the jsonpath itself where it is more than that.';
 
+CREATE OR REPLACE FUNCTION leadflow._definition_text(model_id bigint, subject text) RETURNS text
+	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+	SELECT CASE $2
+		WHEN 'mql' THEN concat(
+			coalesce(m.mql_definition || ' In figures: a', 'A'),
+			format(' score of %s or more of %s', m.mql_threshold::numeric, m.max_score::numeric),
+			CASE WHEN m.min_fit_grade IS NOT NULL THEN format(' and grade %s or better', m.min_fit_grade) END,
+			'; or a raised hand (' || (
+				SELECT string_agg(r.name, ', ' ORDER BY r.name) FROM leadflow.scoring_rules r
+				WHERE r.model_id = m.id AND r.hand_raise AND r.active)
+				|| CASE WHEN m.hand_raise_min_grade IS NOT NULL
+					THEN format(', with grade %s or better', m.hand_raise_min_grade) ELSE '' END || ')',
+			'. Always: ',
+			CASE WHEN m.required_fields <> '{}' THEN array_to_string(m.required_fields, ', ') || ' filled in, ' END,
+			'not disqualified', ' (' || (
+				SELECT string_agg(DISTINCT d.reason, ', ' ORDER BY d.reason) FROM leadflow.disqualifiers d
+				WHERE d.model_id = m.id) || ')',
+			', may be contacted (or raised its hand), no contact of an open deal.',
+			format(' After it was recycled, but for a raised hand: %sits revisit date has come, it has engaged again%s.',
+				CASE WHEN m.cool_down > '0'
+					THEN format('%s days have passed, ', trim_scale(round(extract(epoch FROM m.cool_down) / 86400, 2))) END,
+				CASE WHEN m.requalify_points > 0
+					THEN format(' and earned %s points', m.requalify_points::numeric) END))
+		WHEN 'sql' THEN concat(
+			coalesce(m.sql_definition || ' In figures: an', 'An'),
+			CASE WHEN m.handoff_threshold IS NULL THEN ' MQL that marketing hands to sales.'
+				ELSE format(' MQL with score %s or more, or with a raised hand, is handed to sales at once; others by marketing.',
+					m.handoff_threshold::numeric) END,
+			' Sales accepts it, rejects it with a reason, or sends it to nurture.')
+		WHEN 'bands' THEN format('hot from %s, warm from %s points, else cool; grades A, B, C from %s, %s, %s %% of the fit group''s maximum, else D; levels 1, 2, 3 likewise of the engagement groups'', else 4',
+			m.hot_from::numeric, m.warm_from::numeric, (100 * m.grade_cutoffs[1])::numeric, (100 * m.grade_cutoffs[2])::numeric,
+			(100 * m.grade_cutoffs[3])::numeric)
+		END
+	FROM leadflow.scoring_models m WHERE m.id = $1
+	$$;
+COMMENT ON FUNCTION leadflow._definition_text(bigint, text) IS
+'Internal. What mql, sql or bands means under a model, in words.';
+
 CREATE OR REPLACE FUNCTION leadflow.scorecard(model_id bigint DEFAULT NULL, at timestamptz DEFAULT leadflow.now())
 	RETURNS TABLE (axis text, group_name text, rule text, when_text text, points double precision, limit_text text,
 		half_life_days double precision, leads_30d bigint, effect text, group_min double precision,
@@ -719,6 +841,15 @@ BEGIN
 			NULL, NULL
 		FROM leadflow.disqualifiers d
 		WHERE d.model_id = model
+		UNION ALL
+		SELECT 4, t.n, 0, t.n,
+			'gate', NULL, t.rule, leadflow._definition_text(model, t.subject), t.points, NULL, NULL, NULL, t.effect, NULL, NULL
+		FROM leadflow.scoring_models m
+		CROSS JOIN LATERAL (VALUES
+			(1, 'MQL', 'mql', m.mql_threshold, 'becomes an MQL'),
+			(2, 'hand-off', 'sql', m.handoff_threshold, 'is handed to sales'),
+			(3, 'bands', 'bands', NULL, 'how scores are called')) t (n, rule, subject, points, effect)
+		WHERE m.id = model
 	)
 	SELECT l.axis, l.group_name, l.rule, l.when_text, l.points, l.limit_text, l.half_life_days, l.leads_30d, l.effect,
 		l.group_min, l.group_max

@@ -4,22 +4,10 @@ CREATE OR REPLACE VIEW leadflow.definitions_in_force WITH (security_invoker = tr
 WITH model AS (
 	SELECT
 		m.*,
-		h.hand_raises,
-		q.reasons,
 		a.by_marketing,
 		a.by_sales,
 		a.agreed_at
 	FROM leadflow.scoring_models m
-	CROSS JOIN LATERAL (
-		SELECT string_agg(r.name, ', ' ORDER BY r.name) AS hand_raises
-		FROM leadflow.scoring_rules r
-		WHERE r.model_id = m.id AND r.hand_raise AND r.active
-	) h
-	CROSS JOIN LATERAL (
-		SELECT string_agg(DISTINCT d.reason, ', ' ORDER BY d.reason) AS reasons
-		FROM leadflow.disqualifiers d
-		WHERE d.model_id = m.id
-	) q
 	CROSS JOIN LATERAL (
 		SELECT
 			max(t.full_name) FILTER (WHERE p.team = 'marketing') AS by_marketing,
@@ -54,23 +42,7 @@ WHERE s.name = 'lead'
 UNION ALL
 SELECT
 	'mql', s.label,
-	CASE WHEN m.id IS NULL THEN 'No scoring model is in force: marketing makes MQLs by hand.'
-		ELSE concat(
-			coalesce(m.mql_definition || ' In figures: a', 'A'),
-			format(' score of %s or more of %s', m.mql_threshold::numeric, m.max_score::numeric),
-			CASE WHEN m.min_fit_grade IS NOT NULL THEN format(' and grade %s or better', m.min_fit_grade) END,
-			'; or a raised hand (' || m.hand_raises || CASE WHEN m.hand_raise_min_grade IS NOT NULL
-				THEN format(', with grade %s or better', m.hand_raise_min_grade) ELSE '' END || ')',
-			'. Always: ',
-			CASE WHEN m.required_fields <> '{}' THEN array_to_string(m.required_fields, ', ') || ' filled in, ' END,
-			'not disqualified', ' (' || m.reasons || ')',
-			', may be contacted (or raised its hand), no contact of an open deal.',
-			format(' After it was recycled, but for a raised hand: %sits revisit date has come, it has engaged again%s.',
-				CASE WHEN m.cool_down > '0'
-					THEN format('%s days have passed, ', trim_scale(round(extract(epoch FROM m.cool_down) / 86400, 2))) END,
-				CASE WHEN m.requalify_points > 0
-					THEN format(' and earned %s points', m.requalify_points::numeric) END))
-	END,
+	coalesce(leadflow._definition_text(m.id, 'mql'), 'No scoring model is in force: marketing makes MQLs by hand.'),
 	m.activated_at,
 	CASE WHEN m.id IS NOT NULL THEN coalesce(m.by_marketing, 'shipped') END,
 	CASE WHEN m.id IS NOT NULL THEN coalesce(m.by_sales, 'shipped') END,
@@ -81,14 +53,7 @@ WHERE s.name = 'mql'
 UNION ALL
 SELECT
 	'sql', s.label,
-	CASE WHEN m.id IS NULL THEN 'No scoring model is in force: marketing hands MQLs to sales by hand.'
-		ELSE concat(
-			coalesce(m.sql_definition || ' In figures: an', 'An'),
-			CASE WHEN m.handoff_threshold IS NULL THEN ' MQL that marketing hands to sales.'
-				ELSE format(' MQL with score %s or more, or with a raised hand, is handed to sales at once; others by marketing.',
-					m.handoff_threshold::numeric) END,
-			' Sales accepts it, rejects it with a reason, or sends it to nurture.')
-	END,
+	coalesce(leadflow._definition_text(m.id, 'sql'), 'No scoring model is in force: marketing hands MQLs to sales by hand.'),
 	m.activated_at,
 	CASE WHEN m.id IS NOT NULL THEN coalesce(m.by_marketing, 'shipped') END,
 	CASE WHEN m.id IS NOT NULL THEN coalesce(m.by_sales, 'shipped') END,

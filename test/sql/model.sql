@@ -386,3 +386,18 @@ SELECT * FROM leadflow.verify();
 
 DROP OWNED BY lfm_reader, lfm_reviewer, lfm_marketing, lfm_sales, lfm_app, lfm_admin, lfm_mia, lfm_sam, lfm_crm, lfm_dba, lfm_rules;
 DROP ROLE lfm_reader, lfm_reviewer, lfm_marketing, lfm_sales, lfm_app, lfm_admin, lfm_mia, lfm_sam, lfm_crm, lfm_dba, lfm_rules;
+
+-- What can never work is said, and not refused.
+SELECT * FROM leadflow.model_problems(1);
+INSERT INTO leadflow.scoring_models (id, name, mql_threshold, handoff_threshold, required_fields) VALUES (800, 'odd', 200, 10, '{emial,email,shoe_size}');
+SELECT * FROM leadflow.model_problems(800);
+INSERT INTO leadflow.scoring_groups (id, model_id, name, axis) VALUES (801, 800, 'all', 'engagement');
+INSERT INTO leadflow.scoring_rules (model_id, group_id, name, activity_kind, points, condition, max_count, once_per) VALUES
+	(800, 801, 'no such kind', 'pageview', 1, NULL, NULL, NULL), (800, 801, 'no engagement', 'note', 1, NULL, NULL, NULL),
+	(800, 801, 'no such key', 'page_view', 1, '$.titel == "x" && $.properties.n > 1', 1, '$.url'), (800, 801, 'fine', 'page_view', 1, '$.content == "x"', NULL, NULL);
+INSERT INTO leadflow.personas (id, model_id, name) VALUES (802, 800, 'anybody');
+INSERT INTO leadflow.persona_criteria (persona_id, name, condition, points) VALUES (802, 'size', '$.companysize > 5', 1), (802, 'account', '$.account.status == "customer"', 1);
+INSERT INTO leadflow.disqualifiers (model_id, name, on_entity, condition, reason) VALUES (800, 'd', 'lead', '$.content == "x"', 'x');
+SELECT * FROM leadflow.model_problems(800);
+SELECT axis, rule, when_text, points, effect FROM leadflow.scorecard(800) WHERE axis = 'gate';
+SELECT refused('SELECT * FROM leadflow.model_problems(99)');
