@@ -113,7 +113,8 @@ leadflow_switch_model(PG_FUNCTION_ARGS)
 	if (model == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown scoring model %lld", (long long) DatumGetInt64(id))));
+				 errmsg("unknown scoring model %lld", (long long) DatumGetInt64(id)),
+				 errhint("leadflow.scoring_models lists them.")));
 	PG_TRY();
 	{
 		state_prepare(model);

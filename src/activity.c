@@ -207,6 +207,7 @@ check_row(const Batch *batch, const Written *row)
 				 errmsg("unknown campaign"),
 				 errdetail("Key (campaign_id)=(%lld) is not present in table \"campaigns\".",
 						   (long long) DatumGetInt64(row->value[ACT_CAMPAIGN_ID])),
+				 errhint("leadflow.campaigns lists them."),
 				 err_constraint("activities", "activities_campaign_id_fkey")));
 	if (!row->null[ACT_MEMBER_ID] &&
 		!member_exists(DatumGetInt64(row->value[ACT_MEMBER_ID])))
@@ -215,6 +216,7 @@ check_row(const Batch *batch, const Written *row)
 				 errmsg("unknown team member"),
 				 errdetail("Key (member_id)=(%lld) is not present in table \"team_members\".",
 						   (long long) DatumGetInt64(row->value[ACT_MEMBER_ID])),
+				 errhint("leadflow.team_members lists them."),
 				 err_constraint("activities", "activities_member_id_fkey")));
 }
 
@@ -351,7 +353,7 @@ unknown_leads(const char *leads)
 			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 			 errmsg("activities of unknown leads"),
 			 errdetail("Key (lead_id)=(%s) is not present in table \"leads\".", leads),
-			 errhint("Insert the lead first, or in the same transaction."),
+			 errhint("Insert the lead first, or in the same transaction; if it was deleted meanwhile, leave it out."),
 			 err_constraint("activities", "activities_lead_id_fkey")));
 }
 

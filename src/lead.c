@@ -473,6 +473,8 @@ leadflow_engine_owned(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_GENERATED_ALWAYS),
 				 errmsg("table \"%s\" is written by leadflow alone", table),
+				 strcmp(table, "scoring_approvals") == 0 ?
+				 errhint("Call leadflow.approve_model().") :
 				 errhint("Write to leads, activities and deals; it follows. leadflow.reconcile() repairs it."),
 				 err_constraint(table, NULL)));
 	return PointerGetDatum(NULL);

@@ -101,7 +101,8 @@ model_argument(FunctionCallInfo fcinfo, int arg)
 	if (model == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown scoring model %lld", (long long) PG_GETARG_INT64(arg))));
+				 errmsg("unknown scoring model %lld", (long long) PG_GETARG_INT64(arg)),
+				 errhint("leadflow.scoring_models lists them.")));
 	return model;
 }
 

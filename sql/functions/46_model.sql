@@ -858,7 +858,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadflow.scorecard(bigint, timestamptz) IS
-'A scoring model (default: the active one) as both teams sign it: one row a criterion of a persona (axis fit), a rule (axis engagement) and a disqualifier, in words. leads_30d: leads that it hit in the 30 days (of 24 hours) before "at", by an engagement of that kind whose condition holds; for criteria and disqualifiers of leads: of the leads that engaged then, those that are so now. Leads that the caller cannot see do not count. limit_text NULL = every activity counts, half_life_days NULL = points stay. No rows where no model is active; 22023 for an unknown one. O(activities of 30 days · rules), and it reads all activities.';
+'A scoring model (default: the active one) as both teams sign it: one row a criterion of a persona (axis fit), a rule (axis engagement) and a disqualifier, in words; then what makes an MQL, the hand-off and the bands (axis gate). leads_30d: leads that it hit in the 30 days (of 24 hours) before "at", by an engagement of that kind whose condition holds; for criteria and disqualifiers of leads: of the leads that engaged then, those that are so now. Leads that the caller cannot see do not count. limit_text NULL = every activity counts, half_life_days NULL = points stay. No rows where no model is active; 22023 for an unknown one. O(activities of 30 days · rules), and it reads all activities.';
 
 CREATE OR REPLACE FUNCTION leadflow._model_facts(document jsonb)
 	RETURNS TABLE (part text, name text, property text, value text)
