@@ -1,5 +1,5 @@
 --
--- What a review found: each of these was wrong once.
+-- Edges of scoring, each of which was wrong once: ids far apart, rows of another model, thresholds, the beginning of time …
 --
 SET timezone = 'UTC';
 SET client_min_messages = warning;
