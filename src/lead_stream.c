@@ -91,6 +91,7 @@ stream_run(Stream *stream, const char *sql, int nargs, const Oid *types, const D
 {
 	SPIExecuteOptions options = {0};
 	ParamListInfo params = makeParamList(nargs);
+	int			level;
 
 	for (int i = 0; i < nargs; i++)
 	{
@@ -108,9 +109,13 @@ stream_run(Stream *stream, const char *sql, int nargs, const Oid *types, const D
 	options.params = params;
 	options.read_only = true;
 	options.dest = &stream->receiver;
+
+	/* for this statement alone: plans of others are kept for the session, and go by index */
+	level = NewGUCNestLevel();
 	engine_plan_in_bulk();
 	if (SPI_execute_extended(sql, &options) < 0)
 		elog(ERROR, "SPI_execute_extended failed: %s", sql);
+	AtEOXact_GUC(false, level);
 	MemoryContextDelete(stream->each);
 }
 

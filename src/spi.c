@@ -131,7 +131,7 @@ engine_pin_texts(void)
 
 /*
  * For statements that read much of a table: whatever plan is best, with the memory
- * of maintenance.  Until engine_leave().
+ * of maintenance.  Until engine_leave(), or the end of a nest level of settings.
  */
 void
 engine_plan_in_bulk(void)
