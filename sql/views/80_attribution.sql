@@ -67,7 +67,7 @@ COMMENT ON COLUMN leadflow.campaign_revenue.revenue IS 'Credits in currency, by 
 COMMENT ON COLUMN leadflow.campaign_revenue.cost IS 'Cost in currency, by the day on which it was spent; 0 = none was recorded.';
 COMMENT ON COLUMN leadflow.campaign_revenue.roi IS '(revenue - cost) / cost, a ratio; NULL without cost, and where the campaign''s month has another currency as well.';
 
-CREATE OR REPLACE VIEW leadflow.attribution_check WITH (security_invoker = true) AS
+CREATE OR REPLACE VIEW leadflow._won_deals WITH (security_invoker = true) AS
 WITH RECURSIVE origin AS (
 	SELECT d.id AS deal_id, d.lead_id, d.corrects_deal_id
 	FROM leadflow.deals d
@@ -76,15 +76,24 @@ WITH RECURSIVE origin AS (
 	SELECT o.deal_id, d.lead_id, d.corrects_deal_id
 	FROM origin o
 	JOIN leadflow.deals d ON d.id = o.corrects_deal_id
-), expected AS (
+)
+SELECT o.deal_id, o.lead_id
+FROM origin o
+WHERE o.corrects_deal_id IS NULL;
+COMMENT ON VIEW leadflow._won_deals IS 'Internal. One row a won deal: whose it is. A correction goes by the deal at the root of what it corrects.';
+COMMENT ON COLUMN leadflow._won_deals.deal_id IS 'Deal (deals.id).';
+COMMENT ON COLUMN leadflow._won_deals.lead_id IS 'Lead (leads.id) of it, or of the root of what it corrects; NULL = nobody''s.';
+
+CREATE OR REPLACE VIEW leadflow.attribution_check WITH (security_invoker = true) AS
+WITH expected AS (
 	SELECT m.name AS model, d.id AS deal_id, d.amount
 	FROM leadflow.deals d
 	CROSS JOIN leadflow.attribution_models m
 	WHERE d.status = 'won' AND m.active
 		-- not those of nobody
 		AND d.id NOT IN (
-			SELECT o.deal_id FROM origin o
-			WHERE o.corrects_deal_id IS NULL AND o.lead_id IS NULL)
+			SELECT w.deal_id FROM leadflow._won_deals w
+			WHERE w.lead_id IS NULL)
 ), credited AS (
 	SELECT c.model, c.deal_id, sum(c.credit) AS credit
 	FROM leadflow.attribution_credits c

@@ -1,21 +1,12 @@
 -- How good the definition of an MQL was, by what came of the leads.
 
 CREATE OR REPLACE VIEW leadflow._lead_outcomes WITH (security_invoker = true) AS
-WITH RECURSIVE origin AS (
-	-- a correction goes by the deal at the root of what it corrects
-	SELECT d.id AS deal_id, d.lead_id, d.corrects_deal_id
-	FROM leadflow.deals d
-	WHERE d.status = 'won'
-	UNION
-	SELECT o.deal_id, d.lead_id, d.corrects_deal_id
-	FROM origin o
-	JOIN leadflow.deals d ON d.id = o.corrects_deal_id
-), revenue AS (
-	SELECT o.lead_id, sum(d.amount) AS amount, min(d.currency::text) AS min_currency, max(d.currency::text) AS max_currency
-	FROM origin o
-	JOIN leadflow.deals d ON d.id = o.deal_id
-	WHERE o.corrects_deal_id IS NULL AND o.lead_id IS NOT NULL
-	GROUP BY o.lead_id
+WITH revenue AS (
+	SELECT w.lead_id, sum(d.amount) AS amount, min(d.currency::text) AS min_currency, max(d.currency::text) AS max_currency
+	FROM leadflow._won_deals w
+	JOIN leadflow.deals d ON d.id = w.deal_id
+	WHERE w.lead_id IS NOT NULL
+	GROUP BY w.lead_id
 ), entered AS (
 	SELECT
 		h.lead_id,
