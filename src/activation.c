@@ -109,12 +109,7 @@ leadflow_switch_model(PG_FUNCTION_ARGS)
 
 	/* other editors, and other activations, wait; those who write activities don't */
 	LockRelationOid(engine_relation("scoring_models"), ShareUpdateExclusiveLock);
-	model = model_compile(DatumGetInt64(id));
-	if (model == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown scoring model %lld", (long long) DatumGetInt64(id)),
-				 errhint("leadflow.scoring_models lists them.")));
+	model = model_required(DatumGetInt64(id));
 	PG_TRY();
 	{
 		state_prepare(model);

@@ -616,6 +616,21 @@ flush_complete(Flush *flush, StateRow *row, const Delta *delta)
 	engine_leave(&engine);
 }
 
+/* Takes a row back to an instant, as things are now known. */
+static void
+flush_rewind(Flush *flush, StateRow *row, TimestampTz at)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext inside;
+	EngineContext engine;
+
+	engine_enter(&engine);
+	inside = MemoryContextSwitchTo(caller);
+	state_rewind(flush->model, row, at, flush->snapshot);
+	MemoryContextSwitchTo(inside);
+	engine_leave(&engine);
+}
+
 /*
  * The row's score now.  Transactions that began later may have flushed first: what they
  * brought has happened, so now is not before it.  Activities that really lie ahead don't count yet.
@@ -628,17 +643,7 @@ flush_evaluate(Flush *flush, StateRow *row, ScoreRow *score)
 	if (at < row->last_at && row->last_at <= clock_wall())
 		at = row->last_at;
 	if (at < row->last_at)
-	{
-		MemoryContext caller = CurrentMemoryContext;
-		MemoryContext inside;
-		EngineContext engine;
-
-		engine_enter(&engine);
-		inside = MemoryContextSwitchTo(caller);
-		state_rewind(flush->model, row, at, flush->snapshot);
-		MemoryContextSwitchTo(inside);
-		engine_leave(&engine);
-	}
+		flush_rewind(flush, row, at);
 	state_evaluate(flush->model, row, at, score);
 }
 
@@ -646,18 +651,11 @@ flush_evaluate(Flush *flush, StateRow *row, ScoreRow *score)
 static bool
 gate_open_at(Flush *flush, const StateRow *row, TimestampTz at)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	MemoryContext inside;
-	EngineContext engine;
 	StateRow	then = *row;
 	ScoreRow	score;
 	bool		hand_raise;
 
-	engine_enter(&engine);
-	inside = MemoryContextSwitchTo(caller);
-	state_rewind(flush->model, &then, at, flush->snapshot);
-	MemoryContextSwitchTo(inside);
-	engine_leave(&engine);
+	flush_rewind(flush, &then, at);
 	state_evaluate(flush->model, &then, at, &score);
 	return gate_points(flush->model, &then, &score, &hand_raise);
 }
@@ -736,8 +734,7 @@ flush_lead(Flush *flush, const Delta *delta)
 			now_row = row;
 			flush_evaluate(flush, &now_row, &score);
 			open = gate_points(model, &now_row, &score, &hand_raise);
-			promote = open && (row.watch & WATCH_GATE ||
-							   (row.watch & WATCH_HANDOFF && gate_goes_on(model, &score, hand_raise)));
+			promote = open && gate_moves(model, &row, &score, hand_raise);
 			demote = !open && row.watch & WATCH_EVIDENCE && delta->flags & DELTA_REMOVED;
 		}
 		if (promote || demote)

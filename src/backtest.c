@@ -172,13 +172,6 @@ lead_facts(const Model *model, HeapTuple tuple, TupleDesc desc, bool documents, 
 	facts->disqualifier = fit.disqualifier ? fit.disqualifier->id : 0;
 }
 
-/* Does fit_evaluate() look at the lead at all? */
-static bool
-needs_documents(const Model *model)
-{
-	return model->npersonas > 0 || model->nlead_disqualifiers > 0;
-}
-
 /*
  * The next leads.  Called while the statement on activities runs, hence an SPI
  * connection of its own.
@@ -199,7 +192,7 @@ fetch_leads(Walk *walk)
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(walk->scratch);
 		lead_facts(walk->model, SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
-				   needs_documents(walk->model), &walk->leads[i]);
+				   fit_needs_document(walk->model), &walk->leads[i]);
 	}
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
@@ -257,7 +250,7 @@ walk_activity(const ActivityRow *row, void *arg)
 static void
 walk_history(Walk *walk)
 {
-	const char *sql = needs_documents(walk->model) ?
+	const char *sql = fit_needs_document(walk->model) ?
 		"SELECT l.*, d.doc AS \"lead as JSON\" FROM leadflow.leads l"
 		" JOIN leadflow._lead_documents d ON d.lead_id = l.id ORDER BY l.id" :
 		"SELECT l.* FROM leadflow.leads l ORDER BY l.id";
@@ -293,13 +286,8 @@ walk_history(Walk *walk)
 static const Model *
 model_argument(FunctionCallInfo fcinfo, int arg)
 {
-	const Model *model = PG_ARGISNULL(arg) ? model_active() : model_compile(PG_GETARG_INT64(arg));
+	const Model *model = PG_ARGISNULL(arg) ? model_active() : model_required(PG_GETARG_INT64(arg));
 
-	if (model == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown scoring model %lld", (long long) PG_GETARG_INT64(arg)),
-				 errhint("leadflow.scoring_models lists them.")));
 	if (model->id == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

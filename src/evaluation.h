@@ -73,4 +73,11 @@ typedef struct Fit
 
 extern void fit_evaluate(const Model *model, Jsonb *document, Fit *fit);
 
+/* Does it look at the document at all?  If not, that may be NULL. */
+static inline bool
+fit_needs_document(const Model *model)
+{
+	return model->npersonas > 0 || model->nlead_disqualifiers > 0;
+}
+
 #endif							/* LEADFLOW_EVALUATION_H */

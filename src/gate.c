@@ -47,6 +47,13 @@ gate_goes_on(const Model *model, const ScoreRow *score, bool hand_raise)
 	return model->hands_off && (hand_raise || reaches(score->score, model->handoff_threshold));
 }
 
+bool
+gate_moves(const Model *model, const StateRow *row, const ScoreRow *score, bool hand_raise)
+{
+	return row->watch & WATCH_GATE ||
+		(row->watch & WATCH_HANDOFF && gate_goes_on(model, score, hand_raise));
+}
+
 static Datum
 lead_column(HeapTuple lead, TupleDesc desc, const char *name, bool *isnull)
 {

@@ -15,6 +15,9 @@ extern bool gate_points(const Model *model, const StateRow *row, const ScoreRow 
 /* Is an MQL handed off at once? */
 extern bool gate_goes_on(const Model *model, const ScoreRow *score, bool hand_raise);
 
+/* Is there a move to make, now that the points suffice: to mql, or on to sql? */
+extern bool gate_moves(const Model *model, const StateRow *row, const ScoreRow *score, bool hand_raise);
+
 /*
  * What else stands in the way, in words; NULL = nothing.  The lead is given as
  * its row in leads.

@@ -174,35 +174,20 @@ read_all(Search *search)
 	table_endscan(scan);
 }
 
-/* A statement of the caller's; result in SPI_tuptable. */
-static uint64
-query_as_caller(SPIPlanPtr *plan, const char *sql, Oid type, Datum value, Snapshot snapshot)
-{
-	if (*plan == NULL)
-	{
-		SPIPlanPtr	prepared = SPI_prepare_cursor(sql, 1, &type, CURSOR_OPT_GENERIC_PLAN);
-
-		if (prepared == NULL || SPI_keepplan(prepared) != 0)
-			elog(ERROR, "SPI_prepare_cursor failed: %s", SPI_result_code_string(SPI_result));
-		*plan = prepared;
-	}
-	if (SPI_execute_snapshot(*plan, &value, NULL, snapshot, InvalidSnapshot, true, false, 0) < 0)
-		elog(ERROR, "SPI_execute_snapshot failed: %s", SPI_result_code_string(SPI_result));
-	return SPI_processed;
-}
-
 static void
 read_owned(Search *search, int64 owner_id)
 {
-	static SPIPlanPtr plan = NULL;
+	static EngineStatement statement = {
+		"SELECT l.id FROM leadflow.leads l WHERE l.owner_id = $1", 1, {INT8OID}
+	};
 	MemoryContext caller = CurrentMemoryContext;
+	Datum		owner = Int64GetDatum(owner_id);
 	int64	   *leads;
 	uint64		n;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	n = query_as_caller(&plan, "SELECT l.id FROM leadflow.leads l WHERE l.owner_id = $1", INT8OID,
-						Int64GetDatum(owner_id), search->snapshot);
+	n = engine_query_at(&statement, &owner, NULL, search->snapshot);
 	leads = MemoryContextAllocHuge(caller, sizeof(int64) * Max(n, 1));
 	for (uint64 r = 0; r < n; r++)
 		leads[r] = spi_int64(r, 1);
@@ -438,25 +423,26 @@ next_candidate(Search *search, double *lowest, Candidate *candidate)
 static int
 give_out(ReturnSetInfo *result, Search *search, const Candidate *batch, int n, int wanted)
 {
-	static SPIPlanPtr plan = NULL;
+	static EngineStatement statement = {
+		"SELECT c.position, l.full_name, l.company, l.stage, m.full_name"
+		" FROM unnest($1) WITH ORDINALITY c (id, position)"
+		" JOIN leadflow.leads l ON l.id = c.id"
+		" JOIN leadflow.stages g ON g.name = l.stage AND g.category NOT IN ('won', 'lost', 'out')"
+		" LEFT JOIN leadflow.team_members m ON m.id = l.owner_id"
+		" ORDER BY c.position",
+		1, {INT8ARRAYOID}
+	};
 	MemoryContext caller = CurrentMemoryContext;
-	Datum	   *ids = palloc(sizeof(Datum) * Max(n, 1));
+	int64	   *ids = palloc(sizeof(int64) * Max(n, 1));
 	Datum		array;
 	uint64		found;
 
 	for (int i = 0; i < n; i++)
-		ids[i] = Int64GetDatum(batch[i].lead_id);
-	array = PointerGetDatum(construct_array(ids, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+		ids[i] = batch[i].lead_id;
+	array = int8_array(ids, n);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	found = query_as_caller(&plan,
-							"SELECT c.position, l.full_name, l.company, l.stage, m.full_name"
-							" FROM unnest($1) WITH ORDINALITY c (id, position)"
-							" JOIN leadflow.leads l ON l.id = c.id"
-							" JOIN leadflow.stages g ON g.name = l.stage AND g.category NOT IN ('won', 'lost', 'out')"
-							" LEFT JOIN leadflow.team_members m ON m.id = l.owner_id"
-							" ORDER BY c.position",
-							INT8ARRAYOID, array, search->snapshot);
+	found = engine_query_at(&statement, &array, NULL, search->snapshot);
 	found = Min(found, (uint64) wanted);
 	for (uint64 r = 0; r < found; r++)
 	{

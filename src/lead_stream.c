@@ -60,22 +60,27 @@ stream_receive(TupleTableSlot *slot, DestReceiver *self)
 	return true;
 }
 
+void
+activity_read(const Datum *value, const bool *null, ActivityRow *row)
+{
+	text	   *kind = DatumGetTextPP(value[3]);
+
+	row->lead_id = DatumGetInt64(value[0]);
+	row->occurred_at = DatumGetTimestampTz(value[1]);
+	row->id = *DatumGetUUIDP(value[2]);
+	row->kind = VARDATA_ANY(kind);
+	row->kind_len = VARSIZE_ANY_EXHDR(kind);
+	row->content = null[4] ? NULL : DatumGetTextPP(value[4]);
+	row->campaign = null[5] ? NULL : campaign_code(DatumGetInt64(value[5]));
+	row->properties = null[6] ? NULL : DatumGetJsonbP(value[6]);
+}
+
 static void
 activity_row(Stream *stream, TupleTableSlot *slot)
 {
-	const Datum *value = slot->tts_values;
-	const bool *null = slot->tts_isnull;
-	text	   *kind = DatumGetTextPP(value[3]);
-	ActivityRow	row = {0};
+	ActivityRow row;
 
-	row.lead_id = DatumGetInt64(value[0]);
-	row.occurred_at = DatumGetTimestampTz(value[1]);
-	row.id = *DatumGetUUIDP(value[2]);
-	row.kind = VARDATA_ANY(kind);
-	row.kind_len = VARSIZE_ANY_EXHDR(kind);
-	row.content = null[4] ? NULL : DatumGetTextPP(value[4]);
-	row.campaign = null[5] ? NULL : campaign_code(DatumGetInt64(value[5]));
-	row.properties = null[6] ? NULL : DatumGetJsonbP(value[6]);
+	activity_read(slot->tts_values, slot->tts_isnull, &row);
 	stream->activity(&row, stream->arg);
 }
 
@@ -128,12 +133,10 @@ stream_activities(int64 from, int64 to, TimestampTz before, StreamOrder order,
 	Stream		stream = {.row = activity_row, .activity = callback, .arg = arg};
 
 	stream_run(&stream, order == STREAM_BY_TIME ?
-			   "SELECT lead_id, occurred_at, id, kind, content, campaign_id, properties"
-			   " FROM leadflow.activities"
+			   "SELECT " ACTIVITY_COLUMNS " FROM leadflow.activities"
 			   " WHERE lead_id BETWEEN $1 AND $2 AND occurred_at < $3 AND voided_at IS NULL"
 			   " ORDER BY lead_id, occurred_at, id" :
-			   "SELECT lead_id, occurred_at, id, kind, content, campaign_id, properties"
-			   " FROM leadflow.activities"
+			   "SELECT " ACTIVITY_COLUMNS " FROM leadflow.activities"
 			   " WHERE lead_id BETWEEN $1 AND $2 AND occurred_at < $3 AND voided_at IS NULL",
 			   lengthof(types), types, values);
 }

@@ -11,6 +11,10 @@
 
 #include "evaluation.h"
 
+/* The columns of activities that rules go by, and what a row of them says. */
+#define ACTIVITY_COLUMNS "lead_id, occurred_at, id, kind, content, campaign_id, properties"
+extern void activity_read(const Datum *value, const bool *null, ActivityRow *row);
+
 typedef enum StreamOrder
 {
 	STREAM_ANY_ORDER,

@@ -366,28 +366,23 @@ typedef struct Reader
 } Reader;
 
 static bool
-get16(Reader *reader, int *value)
+take(Reader *reader, void *to, Size size)
 {
-	uint16		swapped;
-
-	if (reader->end - reader->at < (ptrdiff_t) sizeof(swapped))
+	if (reader->end - reader->at < (ptrdiff_t) size)
 		return false;
-	memcpy(&swapped, reader->at, sizeof(swapped));
-	reader->at += sizeof(swapped);
-	*value = pg_ntoh16(swapped);
+	memcpy(to, reader->at, size);
+	reader->at += size;
 	return true;
 }
 
 static bool
-get32(Reader *reader, uint32 *value)
+get16(Reader *reader, int *value)
 {
-	uint32		swapped;
+	uint16		swapped;
 
-	if (reader->end - reader->at < (ptrdiff_t) sizeof(swapped))
+	if (!take(reader, &swapped, sizeof(swapped)))
 		return false;
-	memcpy(&swapped, reader->at, sizeof(swapped));
-	reader->at += sizeof(swapped);
-	*value = pg_ntoh32(swapped);
+	*value = pg_ntoh16(swapped);
 	return true;
 }
 
@@ -396,10 +391,8 @@ get64(Reader *reader, uint64 *value)
 {
 	uint64		swapped;
 
-	if (reader->end - reader->at < (ptrdiff_t) sizeof(swapped))
+	if (!take(reader, &swapped, sizeof(swapped)))
 		return false;
-	memcpy(&swapped, reader->at, sizeof(swapped));
-	reader->at += sizeof(swapped);
 	*value = pg_ntoh64(swapped);
 	return true;
 }
@@ -493,7 +486,7 @@ window_unpack(const Model *model, Window *window, bytea *packed)
 	uint32		fingerprint;
 
 	memset(window, 0, sizeof(Window));
-	if (!get32(&reader, &fingerprint) || fingerprint != model->fingerprint)
+	if (!take(&reader, &fingerprint, sizeof(fingerprint)) || pg_ntoh32(fingerprint) != model->fingerprint)
 		return false;
 	while (reader.at < reader.end)
 	{

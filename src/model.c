@@ -14,29 +14,20 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
-#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "clock_store.h"
-#include "columns.h"
-#include "compat.h"
-#include "errors.h"
 #include "event_store.h"
 #include "gate.h"
-#include "guc.h"
 #include "model_store.h"
 #include "row_lock.h"
 #include "score_store.h"
@@ -93,17 +84,10 @@ static const Model *
 model_argument(FunctionCallInfo fcinfo, int arg)
 {
 	const Model *active = model_active();
-	const Model *model;
 
 	if (PG_ARGISNULL(arg) || PG_GETARG_INT64(arg) == active->id)
 		return active;
-	model = model_compile(PG_GETARG_INT64(arg));
-	if (model == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown scoring model %lld", (long long) PG_GETARG_INT64(arg)),
-				 errhint("leadflow.scoring_models lists them.")));
-	return model;
+	return model_required(PG_GETARG_INT64(arg));
 }
 
 /*

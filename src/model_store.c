@@ -397,6 +397,19 @@ model_compile(int64 model_id)
 	return model->id == 0 ? NULL : model;
 }
 
+const Model *
+model_required(int64 model_id)
+{
+	const Model *model = model_compile(model_id);
+
+	if (model == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown scoring model %lld", (long long) model_id),
+				 errhint("leadflow.scoring_models lists them.")));
+	return model;
+}
+
 static void *
 load_references(void)
 {

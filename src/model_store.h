@@ -17,6 +17,9 @@ extern bool model_active_is(const char *signature);
 /* Any model, compiled into the current context; NULL if there is none of that id. */
 extern const Model *model_compile(int64 model_id);
 
+/* The same; an unknown id is refused. */
+extern const Model *model_required(int64 model_id);
+
 /* Code of a campaign; NULL if there is none of that id. */
 extern const char *campaign_code(int64 campaign_id);
 extern bool member_exists(int64 member_id);

@@ -75,10 +75,7 @@ compare_heat(const void *a, const void *b)
 static bool
 points_suffice(const Model *model, const StateRow *row, const ScoreRow *score, bool *hand_raise)
 {
-	if (!gate_points(model, row, score, hand_raise))
-		return false;
-	return row->watch & WATCH_GATE ||
-		   (row->watch & WATCH_HANDOFF && gate_goes_on(model, score, *hand_raise));
+	return gate_points(model, row, score, hand_raise) && gate_moves(model, row, score, *hand_raise);
 }
 
 /* All leads whose points suffice, by id. */
@@ -104,9 +101,7 @@ find_candidates(const Model *model, StateTable *table, TimestampTz now, Snapshot
 		MemoryContextSwitchTo(each);
 		slot_getallattrs(table->slot);
 		state_read(model, table->slot->tts_values, table->slot->tts_isnull, &row);
-		if (row.outdated || now < row.last_at ||
-			(event_pending() && event_peek(model, row.lead_id)))
-			(void) state_at(model, row.lead_id, now, snapshot, &row);
+		state_bring(model, &row, now, snapshot);
 		state_evaluate(model, &row, now, &score);
 		suffices = points_suffice(model, &row, &score, &hand_raise);
 		MemoryContextSwitchTo(caller);
@@ -127,10 +122,14 @@ find_candidates(const Model *model, StateTable *table, TimestampTz now, Snapshot
 static int64
 keep_visible(Candidate *candidates, int64 n, Snapshot snapshot)
 {
-	static SPIPlanPtr plan = NULL;
+	static EngineStatement statement = {
+		"SELECT id FROM leadflow.leads WHERE id OPERATOR(pg_catalog.=) ANY ($1) ORDER BY id",
+		1, {INT8ARRAYOID}
+	};
 	int64	   *ids = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * Max(n, 1));
 	int64		kept = 0;
 	int64		c = 0;
+	uint64		found;
 	Datum		array;
 
 	for (int64 i = 0; i < n; i++)
@@ -138,19 +137,8 @@ keep_visible(Candidate *candidates, int64 n, Snapshot snapshot)
 	array = int8_array(ids, (int) n);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (plan == NULL)
-	{
-		Oid			types[1] = {INT8ARRAYOID};
-		SPIPlanPtr	prepared = SPI_prepare("SELECT id FROM leadflow.leads WHERE id OPERATOR(pg_catalog.=) ANY ($1) ORDER BY id",
-										  1, types);
-
-		if (prepared == NULL || SPI_keepplan(prepared) != 0)
-			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-		plan = prepared;
-	}
-	if (SPI_execute_snapshot(plan, &array, NULL, snapshot, InvalidSnapshot, true, false, 0) < 0)
-		elog(ERROR, "SPI_execute_snapshot failed");
-	for (uint64 r = 0; r < SPI_processed; r++)
+	found = engine_query_at(&statement, &array, NULL, snapshot);
+	for (uint64 r = 0; r < found; r++)
 	{
 		int64		id = spi_int64(r, 1);
 

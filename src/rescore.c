@@ -104,13 +104,6 @@ batch_document(int64 lead_id, Jsonb *document, void *arg)
 	state_take_fit(&batch->leads[lead].row, &fit);
 }
 
-/* Does the model look at leads at all? */
-static bool
-has_documents(const Model *model)
-{
-	return model->npersonas > 0 || model->nlead_disqualifiers > 0;
-}
-
 /*
  * Computes the rows of the first leads from .. to, in the current context, as the
  * active snapshot has them.  Between engine_enter() and engine_leave().
@@ -138,7 +131,7 @@ batch_compute(Batch *batch, const Model *model, int64 from, int64 to)
 	batch->ids = MemoryContextAllocHuge(caller, sizeof(int64) * batch->n);
 	batch->leads = MemoryContextAllocHuge(caller, sizeof(Computed) * batch->n);
 	batch->tallies = MemoryContextAllocHuge(caller, sizeof(Tally) * batch->n);
-	if (!has_documents(model))
+	if (!fit_needs_document(model))
 		fit_evaluate(model, NULL, &nothing);
 	for (int i = 0; i < batch->n; i++)
 	{
@@ -162,7 +155,7 @@ batch_compute(Batch *batch, const Model *model, int64 from, int64 to)
 		tally_finish(model, &batch->tallies[i]);
 		state_take_tally(model, &batch->leads[i].row, &batch->tallies[i]);
 	}
-	if (has_documents(model))
+	if (fit_needs_document(model))
 		stream_documents(batch->ids[0], batch->ids[batch->n - 1], batch_document, batch);
 }
 

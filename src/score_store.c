@@ -34,6 +34,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "guc.h"
+#include "lead_stream.h"
 #include "model_store.h"
 #include "row_lock.h"
 #include "score_store.h"
@@ -305,7 +306,7 @@ state_evaluate(const Model *model, const StateRow *row, TimestampTz at, ScoreRow
 
 /* Calls back for each activity that a statement returns. */
 static void
-scan_rows(EngineStatement *statement, Datum *values, int64 lead_id, Snapshot snapshot,
+scan_rows(EngineStatement *statement, Datum *values, Snapshot snapshot,
 		  activity_callback callback, void *arg)
 {
 	uint64		n = engine_query_at(statement, values, NULL, snapshot);
@@ -315,31 +316,21 @@ scan_rows(EngineStatement *statement, Datum *values, int64 lead_id, Snapshot sna
 
 	for (uint64 r = 0; r < n; r++)
 	{
-		ActivityRow row = {.lead_id = lead_id};
-		Datum		column[6];
-		bool		null[6];
-		text	   *kind;
+		ActivityRow row;
+		Datum		column[7];
+		bool		null[7];
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(each);
 		MemoryContextSwitchTo(each);
 		heap_deform_tuple(rows->vals[r], rows->tupdesc, column, null);
-		row.occurred_at = DatumGetTimestampTz(column[0]);
-		row.id = *DatumGetUUIDP(column[1]);
-		kind = DatumGetTextPP(column[2]);
-		row.kind = VARDATA_ANY(kind);
-		row.kind_len = VARSIZE_ANY_EXHDR(kind);
-		row.content = null[3] ? NULL : DatumGetTextPP(column[3]);
-		row.campaign = null[4] ? NULL : campaign_code(DatumGetInt64(column[4]));
-		row.properties = null[5] ? NULL : DatumGetJsonbP(column[5]);
+		activity_read(column, null, &row);
 		callback(&row, arg);
 		MemoryContextSwitchTo(caller);
 	}
 	MemoryContextDelete(each);
 	SPI_freetuptable(rows);
 }
-
-#define ACTIVITY_COLUMNS "occurred_at, id, kind, content, campaign_id, properties"
 
 /*
  * Calls back for each activity of a lead that is not voided, in time order.
@@ -357,7 +348,7 @@ activities_scan(int64 lead_id, TimestampTz from, TimestampTz to, Snapshot snapsh
 	};
 	Datum		values[3] = {Int64GetDatum(lead_id), TimestampTzGetDatum(from), TimestampTzGetDatum(to)};
 
-	scan_rows(&statement, values, lead_id, snapshot, callback, arg);
+	scan_rows(&statement, values, snapshot, callback, arg);
 }
 
 /* The same for those that were recorded by an instant, and were not known to be void then. */
@@ -374,7 +365,7 @@ activities_scan_known(int64 lead_id, TimestampTz to, TimestampTz known_at, Snaps
 	};
 	Datum		values[3] = {Int64GetDatum(lead_id), TimestampTzGetDatum(to), TimestampTzGetDatum(known_at)};
 
-	scan_rows(&statement, values, lead_id, snapshot, callback, arg);
+	scan_rows(&statement, values, snapshot, callback, arg);
 }
 
 typedef struct TallyArgs
@@ -390,7 +381,7 @@ add_to_tally(const ActivityRow *row, void *arg)
 }
 
 /* All that a lead's activities up to an instant come to; between engine_enter() and engine_leave(). */
-void
+static void
 state_tally(const Model *model, int64 lead_id, TimestampTz to, Snapshot snapshot, Tally *tally)
 {
 	TallyArgs	args = {model, tally};

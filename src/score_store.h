@@ -139,8 +139,6 @@ state_needs_tables(const StateRow *row, const Delta *delta, int flags)
 typedef void (*activity_callback) (const ActivityRow *row, void *arg);
 extern void activities_scan(int64 lead_id, TimestampTz from, TimestampTz to, Snapshot snapshot,
 							activity_callback callback, void *arg);
-extern void state_tally(const Model *model, int64 lead_id, TimestampTz to, Snapshot snapshot,
-						Tally *tally);
 extern Jsonb *lead_document(int64 lead_id, Snapshot snapshot);	/* NULL = no such lead */
 extern bool lead_recorded(int64 lead_id, TimestampTz known_at, Snapshot snapshot);
 
