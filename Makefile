@@ -9,11 +9,13 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" leadflow.con
 # What gets installed, in this order. State (tables, views) is embedded in
 # leadflow._source() for install(); functions are the extension's own.
 TABLES = 05_settings 10_team 15_calendar 20_account 25_campaign 30_stage \
-	35_lead 40_activity 45_score 50_handoff 60_sla 70_deal 80_attribution \
+	35_lead 36_identity 40_activity 42_contact 45_score 50_handoff 52_review 54_nurture \
+	56_outbox 60_sla 70_deal 80_attribution \
 	90_triggers 95_starter
-FUNCTIONS = 00_install 05_base 15_calendar 30_stage 40_activity 45_score \
-	46_model 50_handoff 60_sla 80_attribution 85_backtest 90_admin 95_verify 96_reconcile
-VIEWS = 10_score 30_stage 40_lead 46_model 60_sla 80_attribution 85_performance 90_health
+FUNCTIONS = 00_install 05_base 15_calendar 30_stage 36_identity 40_activity 42_contact 45_score \
+	46_model 50_handoff 52_review 54_nurture 56_outbox 60_sla 80_attribution 85_backtest 90_admin 95_verify 96_reconcile
+VIEWS = 10_score 30_stage 36_identity 40_lead 42_contact 46_model 50_handoff 52_review 54_nurture \
+	56_outbox 60_sla 80_attribution 85_performance 90_health
 
 STATE = $(TABLES:%=sql/tables/%.sql) $(VIEWS:%=sql/views/%.sql)
 CODE = $(FUNCTIONS:%=sql/functions/%.sql)

@@ -157,7 +157,11 @@ offer(Move **moves, const LeadUpdate **changes, int n)
 		route(routed, rows, nrouted);
 	handoff_open(handoffs, n);
 	for (int i = 0; i < n; i++)
+	{
 		moves[i]->handoff_id = handoffs[i].id;
+		moves[i]->queue = handoffs[i].queue;
+		moves[i]->why = handoffs[i].why;
+	}
 }
 
 void

@@ -24,6 +24,8 @@ typedef struct Move
 	const char *note;
 	int64		owner_id;		/* after routing; 0 = nobody */
 	int64		handoff_id;		/* filled in by the hand-off; 0 = none */
+	const char *queue;			/* likewise, of a lead that is handed off; NULL = none */
+	const char *why;			/* likewise: why this owner */
 	bool		imported;		/* inserted in that stage: starts no clock */
 	bool		joined;			/* inserted with an account */
 	bool		quiet;			/* under leadflow.quiet: neither routed nor timed */

@@ -24,6 +24,9 @@
 #include "handoff.h"
 #include "ids.h"
 #include "lead.h"
+#include "nurture.h"
+#include "outbox.h"
+#include "review.h"
 #include "row_lock.h"
 #include "score_store.h"
 #include "stage_store.h"
@@ -212,6 +215,9 @@ apply(Move *moves, const LeadUpdate **changes, int n)
 	write_history(moves, n);
 	handoff_moves(moves, changes, n);
 	clock_moves(moves, n);
+	nurture_moves(moves, n);
+	review_moves(moves, n);
+	outbox_moves(moves, n);
 	queue_handoffs(moves, n);
 }
 
@@ -345,6 +351,7 @@ reassign(Move *moves, int n)
 	{
 		score_watch(ids, count, WATCH_TOUCH, 0);
 		handoff_reassigned(moves, count);
+		outbox_reassigned(moves, count);
 	}
 }
 

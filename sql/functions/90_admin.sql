@@ -23,19 +23,20 @@ DECLARE
 			"campaigns": "INSERT, UPDATE, DELETE", "campaign_costs": "INSERT, UPDATE, DELETE",
 			"deals": "INSERT, UPDATE, DELETE", "deal_contacts": "INSERT, UPDATE, DELETE",
 			"absences": "INSERT, UPDATE, DELETE", "contact_permissions": "INSERT, UPDATE, DELETE",
-			"lead_feedback": "INSERT, UPDATE, DELETE"},
+			"lead_feedback": "INSERT, UPDATE, DELETE", "lead_aliases": "INSERT, UPDATE, DELETE"},
 		"admin": {
 			"leads": "INSERT, UPDATE, DELETE", "lead_details": "INSERT, UPDATE, DELETE",
 			"activities": "INSERT, UPDATE, DELETE", "accounts": "INSERT, UPDATE, DELETE",
 			"campaigns": "INSERT, UPDATE, DELETE", "campaign_costs": "INSERT, UPDATE, DELETE",
 			"deals": "INSERT, UPDATE, DELETE", "deal_contacts": "INSERT, UPDATE, DELETE",
 			"absences": "INSERT, UPDATE, DELETE", "contact_permissions": "INSERT, UPDATE, DELETE",
-			"lead_feedback": "INSERT, UPDATE, DELETE"}
+			"lead_feedback": "INSERT, UPDATE, DELETE", "lead_aliases": "INSERT, UPDATE, DELETE"}
 	}';
 	-- What the site configures: the admin's alone.
 	configured CONSTANT text[] := '{team_members,public_email_domains,calendars,calendar_hours,
 		calendar_holidays,stages,stage_transitions,stage_reasons,activity_kinds,scoring_models,scoring_groups,
 		scoring_rules,personas,persona_criteria,disqualifiers,queues,queue_members,routing_rules,sla_policies,
+		contact_limits,nurture_programs,subscriptions,
 		attribution_models,goals}';
 	-- Everyday functions that change something; the admin has all public ones but these.
 	everyday CONSTANT text[] := '{move,settle,approve_model}';

@@ -5,14 +5,16 @@ CREATE TABLE IF NOT EXISTS leadflow.activity_kinds (
 		CHECK (role IN ('engagement', 'sales_touch', 'marketing_message', 'other')),
 	two_way boolean NOT NULL DEFAULT false,
 	expects_reply boolean NOT NULL DEFAULT false,
-	withdraws_permission boolean NOT NULL DEFAULT false
+	withdraws_permission boolean NOT NULL DEFAULT false,
+	channel text CONSTRAINT activity_kinds_channel CHECK (octet_length(channel) BETWEEN 1 AND 63)
 );
 COMMENT ON TABLE leadflow.activity_kinds IS 'One row a kind of activity. A kind without a row is stored, scores nothing and shows in unmapped_activity_kinds.';
 COMMENT ON COLUMN leadflow.activity_kinds.kind IS 'Key, as in activities.kind.';
 COMMENT ON COLUMN leadflow.activity_kinds.role IS 'engagement (the lead did something: can score and be a touch), sales_touch (sales reached out), marketing_message (marketing sent something), other.';
 COMMENT ON COLUMN leadflow.activity_kinds.two_way IS 'A conversation took place.';
 COMMENT ON COLUMN leadflow.activity_kinds.expects_reply IS 'An inbound that somebody must answer.';
-COMMENT ON COLUMN leadflow.activity_kinds.withdraws_permission IS 'The lead withdrew permission to be contacted.';
+COMMENT ON COLUMN leadflow.activity_kinds.withdraws_permission IS 'The lead withdrew permission to be contacted on the channel (NULL: on any).';
+COMMENT ON COLUMN leadflow.activity_kinds.channel IS 'Channel of the message, e.g. email, phone, sms; what contact limits and permissions go by. NULL = none.';
 
 -- No foreign keys: the batch that scores an activity checks its lead, campaign
 -- and member, and deletions of those look here (doc/decisions/0001).

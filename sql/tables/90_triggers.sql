@@ -197,6 +197,21 @@ CREATE OR REPLACE TRIGGER deal_state_engine_owned BEFORE INSERT OR UPDATE OR DEL
 CREATE OR REPLACE TRIGGER attribution_credits_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.attribution_credits
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
 
+CREATE OR REPLACE TRIGGER erased_leads_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.erased_leads
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
+CREATE OR REPLACE TRIGGER contact_reservations_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.contact_reservations
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
+CREATE OR REPLACE TRIGGER contact_violations_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.contact_violations
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
+CREATE OR REPLACE TRIGGER reviews_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.reviews
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
+CREATE OR REPLACE TRIGGER review_votes_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.review_votes
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
+CREATE OR REPLACE TRIGGER nurture_enrolments_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.nurture_enrolments
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
+CREATE OR REPLACE TRIGGER notifications_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.notifications
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
+
 -- The configuration of the lifecycle, people and queues.
 CREATE OR REPLACE TRIGGER settings_config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.settings
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
@@ -209,6 +224,20 @@ CREATE OR REPLACE TRIGGER stage_transitions_config_changed AFTER INSERT OR UPDAT
 CREATE OR REPLACE TRIGGER stage_reasons_config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.stage_reasons
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
 CREATE OR REPLACE TRIGGER public_email_domains_config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.public_email_domains
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+CREATE OR REPLACE TRIGGER queues_config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.queues
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+CREATE OR REPLACE TRIGGER queue_members_config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.queue_members
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+CREATE OR REPLACE TRIGGER routing_rules_config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.routing_rules
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+CREATE OR REPLACE TRIGGER absences_config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.absences
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+CREATE OR REPLACE TRIGGER contact_limits_config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.contact_limits
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+CREATE OR REPLACE TRIGGER nurture_programs_config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.nurture_programs
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+CREATE OR REPLACE TRIGGER subscriptions_config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.subscriptions
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
 -- ---- end of lifecycle ----
 CREATE OR REPLACE TRIGGER part_check BEFORE INSERT OR UPDATE ON leadflow.scoring_models
@@ -226,6 +255,10 @@ CREATE OR REPLACE TRIGGER condition_written BEFORE INSERT OR UPDATE ON leadflow.
 CREATE OR REPLACE TRIGGER condition_written BEFORE INSERT OR UPDATE ON leadflow.sla_policies
 	FOR EACH ROW EXECUTE FUNCTION leadflow._condition_written();
 CREATE OR REPLACE TRIGGER condition_written BEFORE INSERT OR UPDATE ON leadflow.routing_rules
+	FOR EACH ROW EXECUTE FUNCTION leadflow._condition_written();
+CREATE OR REPLACE TRIGGER condition_written BEFORE INSERT OR UPDATE ON leadflow.nurture_programs
+	FOR EACH ROW EXECUTE FUNCTION leadflow._condition_written();
+CREATE OR REPLACE TRIGGER condition_written BEFORE INSERT OR UPDATE ON leadflow.subscriptions
 	FOR EACH ROW EXECUTE FUNCTION leadflow._condition_written();
 CREATE OR REPLACE TRIGGER model_changing BEFORE UPDATE ON leadflow.settings
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._model_changed();

@@ -1,0 +1,1 @@
+-- One person, many keys: find, merge, erase, export.

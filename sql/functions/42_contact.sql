@@ -1,0 +1,1 @@
+-- May a lead be contacted?

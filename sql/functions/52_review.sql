@@ -1,0 +1,1 @@
+-- Rejections under review.

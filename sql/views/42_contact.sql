@@ -1,0 +1,1 @@
+-- Messages that should not have been sent.

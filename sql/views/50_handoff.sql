@@ -1,0 +1,1 @@
+-- The hand-off, as both teams see it.

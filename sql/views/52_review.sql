@@ -1,0 +1,1 @@
+-- Rejections and what became of them.
