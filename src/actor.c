@@ -84,18 +84,20 @@ actor_is_member(int64 member_id)
 }
 
 static void
-refuse_inactive(const Member *member)
+refuse_inactive(int64 lead_id, const Member *member)
 {
 	if (!member->active)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("team member %lld is not active", (long long) member->id),
+				 errdetail("Lead %lld; the actor is %s.", (long long) lead_id,
+						   member->email ? member->email : member->db_role),
 				 errhint("Set active in leadflow.team_members, or name another actor."),
 				 err_column("leads", "stage_by")));
 }
 
 Actor
-actor_resolve(const char *stage_by, bool needed)
+actor_resolve(int64 lead_id, const char *stage_by, bool needed)
 {
 	const StageConfig *config = stage_config();
 	const Member *self = member_of_session(config);
@@ -114,13 +116,14 @@ actor_resolve(const char *stage_by, bool needed)
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("role \"%s\" may not act for others",
 							GetUserNameFromId(GetOuterUserId(), false)),
-					 errdetail("%s names \"%s\".", in_row ? "Column stage_by" : "Setting leadflow.actor", name),
+					 errdetail("Lead %lld: %s names \"%s\".", (long long) lead_id, in_row ? "column stage_by" : "setting leadflow.actor", name),
 					 errhint("Leave it out: the member whose db_role is yours acts. Roles that act for others are those of group …_app (leadflow.setup_roles()), superusers and the owner of the tables."),
 					 err_column("leads", "stage_by")));
 		if (member == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("actor \"%s\" is not a team member", name),
+					 errdetail("Lead %lld.", (long long) lead_id),
 					 errhint("%s takes the e-mail of a row of leadflow.team_members.",
 							 in_row ? "Column stage_by" : "Setting leadflow.actor"),
 					 err_column("leads", "stage_by")));
@@ -129,7 +132,7 @@ actor_resolve(const char *stage_by, bool needed)
 
 	if (self)
 	{
-		refuse_inactive(self);
+		refuse_inactive(lead_id, self);
 		actor.member_id = self->id;
 		actor.team = self->team;
 		return actor;
@@ -140,8 +143,8 @@ actor_resolve(const char *stage_by, bool needed)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("no actor is known"),
-				 errdetail("Role \"%s\" is not the db_role of a team member.",
-						   GetUserNameFromId(GetOuterUserId(), false)),
+				 errdetail("Lead %lld: role \"%s\" is not the db_role of a team member.",
+						   (long long) lead_id, GetUserNameFromId(GetOuterUserId(), false)),
 				 actor_may_act_for_others() ?
 				 errhint("Say who acts: set leads.stage_by in the same statement, or SET LOCAL leadflow.actor, to the e-mail of a team member.") :
 				 errhint("Enter the role as db_role of a row of leadflow.team_members."),

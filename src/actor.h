@@ -26,7 +26,10 @@ extern bool actor_may_import(void);
 /* Refuses to write under leadflow.quiet but for those. */
 extern void actor_check_quiet(void);
 
-/* Who acts; refuses whoever may not, and, where one is needed, who is nobody. */
-extern Actor actor_resolve(const char *stage_by, bool needed);
+/*
+ * Who acts on a lead; refuses whoever may not, and, where one is needed, who is
+ * nobody.
+ */
+extern Actor actor_resolve(int64 lead_id, const char *stage_by, bool needed);
 
 #endif							/* LEADFLOW_ACTOR_H */

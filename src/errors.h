@@ -25,6 +25,14 @@ err_constraint(const char *table, const char *constraint)
 	return 0;
 }
 
+/* ereport() auxiliary: the same where the constraint is about one column. */
+static inline int
+err_column_constraint(const char *table, const char *column, const char *constraint)
+{
+	err_generic_string(PG_DIAG_COLUMN_NAME, column);
+	return err_constraint(table, constraint);
+}
+
 /* ereport() auxiliary: schema, table and column of a refusal. */
 static inline int
 err_column(const char *table, const char *column)

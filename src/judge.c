@@ -19,6 +19,7 @@
 #include "utils/date.h"
 #include "utils/datetime.h"
 #include "utils/datum.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "actor.h"
@@ -92,8 +93,8 @@ possible_moves(const Lifecycle *lifecycle, const char *from)
 }
 
 static void
-refuse_reason(int64 lead_id, const char *message, const char *stage, const char *value,
-			  const char *hint)
+refuse_reason(int64 lead_id, const char *column, const char *message, const char *stage,
+			  const char *value, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
@@ -101,7 +102,7 @@ refuse_reason(int64 lead_id, const char *message, const char *stage, const char 
 			 value ? errdetail("Lead %lld, stage \"%s\": \"%s\".", (long long) lead_id, stage, value) :
 			 errdetail("Lead %lld, stage \"%s\".", (long long) lead_id, stage),
 			 errhint("%s", hint),
-			 err_constraint("leads", "leads_stage_reason")));
+			 err_column_constraint("leads", column, "leads_stage_reason")));
 }
 
 /* ---- reasons ------------------------------------------------------------- */
@@ -121,16 +122,18 @@ judge_reason(const Lifecycle *lifecycle, int64 lead_id, const char *stage, const
 		case REASON_FITS:
 			break;
 		case REASON_MISSING:
-			refuse_reason(lead_id, "this move needs a reason", stage, NULL, hint);
+			refuse_reason(lead_id, "stage_reason", "this move needs a reason", stage, NULL, hint);
 			break;
 		case REASON_UNKNOWN:
-			refuse_reason(lead_id, "there is no such reason for this stage", stage, reason, hint);
+			refuse_reason(lead_id, "stage_reason", "there is no such reason for this stage", stage,
+						  reason, hint);
 			break;
 		case REASON_RETIRED:
-			refuse_reason(lead_id, "this reason is not given any more", stage, reason, hint);
+			refuse_reason(lead_id, "stage_reason", "this reason is not given any more", stage, reason,
+						  hint);
 			break;
 		case REASON_WITHOUT_NOTE:
-			refuse_reason(lead_id, "this reason needs a note", stage, reason,
+			refuse_reason(lead_id, "stage_note", "this reason needs a note", stage, reason,
 						  "Say more in stage_note.");
 			break;
 	}
@@ -154,7 +157,7 @@ judge_attempts(const Lifecycle *lifecycle, int64 lead_id, const char *stage, con
 				 errdetail("Lead %lld has %lld sales touches since it was handed off.",
 						   (long long) lead_id, (long long) attempts),
 				 errhint("Log calls and messages in leadflow.activities, with a kind of role sales_touch."),
-				 err_constraint("leads", "leads_reason_earned")));
+				 err_column_constraint("leads", "stage_reason", "leads_reason_earned")));
 }
 
 static DateADT
@@ -178,11 +181,11 @@ judge_revisit(const StageConfig *config, int64 lead_id, const char *stage, bool 
 	if (!given)
 	{
 		if (required)
-			refuse_reason(lead_id, "this move needs a date to come back", stage, NULL,
+			refuse_reason(lead_id, "revisit_on", "this move needs a date to come back", stage, NULL,
 						  "Set revisit_on to a later day.");
 	}
 	else if (DATE_NOT_FINITE(DatumGetDateADT(date)) || DatumGetDateADT(date) <= today(config))
-		refuse_reason(lead_id, "the date to come back is not a day in the future", stage,
+		refuse_reason(lead_id, "revisit_on", "the date to come back is not a day in the future", stage,
 					  DatumGetCString(DirectFunctionCall1(date_out, date)),
 					  psprintf("Set revisit_on to a day after today, which is %s in %s.",
 							   DatumGetCString(DirectFunctionCall1(date_out, DateADTGetDatum(today(config)))),
@@ -214,13 +217,13 @@ judge_move(const StageConfig *config, int64 lead_id, const char *from, const cha
 				 errmsg("there is no stage \"%s\"", to),
 				 errdetail("Lead %lld is in stage \"%s\".", (long long) lead_id, from),
 				 errhint("%s", possible_moves(lifecycle, from)),
-				 err_constraint("leads", "leads_stage_move")));
+				 err_column_constraint("leads", "stage", "leads_stage_move")));
 	ereport(ERROR,
 			(errcode(ERRCODE_CHECK_VIOLATION),
 			 errmsg("a lead cannot move from stage \"%s\" to \"%s\"", from, to),
 			 errdetail("Lead %lld is in stage \"%s\".", (long long) lead_id, from),
 			 errhint("%s", possible_moves(lifecycle, from)),
-			 err_constraint("leads", "leads_stage_move")));
+			 err_column_constraint("leads", "stage", "leads_stage_move")));
 	pg_unreachable();
 }
 
@@ -237,7 +240,7 @@ judge_team(const StageConfig *config, int64 lead_id, const StageMove *move, Acto
 					   (long long) actor.member_id),
 			 errhint("That move is made by: %s. %s", stage_move_teams(move),
 					 possible_moves(&config->lifecycle, move->from)),
-			 err_constraint("leads", "leads_stage_move")));
+			 err_column_constraint("leads", "stage", "leads_stage_move")));
 }
 
 /* What is asked of a lead that people make an MQL. */
@@ -252,7 +255,7 @@ judge_gate(int64 lead_id, HeapTuple newtup, TupleDesc desc)
 				 errmsg("lead %lld cannot become an MQL: %s", (long long) lead_id, missing),
 				 errdetail("Lead %lld: %s.", (long long) lead_id, missing),
 				 errhint("Points and grade are not asked of a move by hand, the rest of the gate is."),
-				 err_constraint("leads", "leads_mql_gate")));
+				 err_column_constraint("leads", "stage", "leads_mql_gate")));
 }
 
 /*
@@ -317,14 +320,14 @@ judge_insert(const LeadRow *new, LeadEdit *edit)
 					 errmsg("there is no stage \"%s\"", stage),
 					 errdetail("Lead %lld.", (long long) lead_id),
 					 errhint("There are: %s.", stage_names(&config->lifecycle)),
-					 err_constraint("leads", "leads_stage_move")));
+					 err_column_constraint("leads", "stage", "leads_stage_move")));
 		if (!may && strcmp(stage, "lead") != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("a new lead begins in stage \"lead\""),
 					 errdetail("Lead %lld was to begin in stage \"%s\".", (long long) lead_id, stage),
 					 errhint("Insert it in stage \"lead\" and move it; roles …_app and …_admin, superusers and the owner of the tables may import leads in any stage."),
-					 err_constraint("leads", "leads_stage_move")));
+					 err_column_constraint("leads", "stage", "leads_stage_move")));
 		if (!LEAD_ISNULL(new, LEAD_STAGE_SINCE))
 		{
 			TimestampTz since = DatumGetTimestampTz(LEAD_DATUM(new, LEAD_STAGE_SINCE));
@@ -339,7 +342,7 @@ judge_insert(const LeadRow *new, LeadEdit *edit)
 						 errdetail("Lead %lld: stage_since is %s.", (long long) lead_id,
 								   pstrdup(timestamptz_to_str(since))),
 						 errhint("It is %s now.", pstrdup(timestamptz_to_str(now))),
-						 err_constraint("leads", "leads_stage_since")));
+						 err_column_constraint("leads", "stage_since", "leads_stage_since")));
 		}
 	}
 	if (LEAD_ISNULL(new, LEAD_STAGE_SINCE))
@@ -349,7 +352,40 @@ judge_insert(const LeadRow *new, LeadEdit *edit)
 					 lead_text(new, LEAD_STAGE_NOTE), false, import);
 
 	/* stage_by stays until the row is stored: ON CONFLICT DO UPDATE may ask excluded for it */
-	edit_actor(edit, actor_resolve(lead_text(new, LEAD_STAGE_BY), false));
+	edit_actor(edit, actor_resolve(lead_id, lead_text(new, LEAD_STAGE_BY), false));
+}
+
+/*
+ * A lead that is already where the statement wants it has nothing to move, and a
+ * repetition is harmless.  Not so if another member has moved it there since the
+ * statement began to look: whoever lost that race must not take the lead for
+ * theirs.
+ */
+static void
+judge_race(const LeadRow *old, const LeadRow *new, HeapTuple oldtup, const char *stage)
+{
+	TransactionId writer = HeapTupleHeaderGetXmin(oldtup->t_data);
+	int64		lead_id = lead_int64(old, LEAD_ID);
+	int64		winner = lead_int64(old, LEAD_STAGE_ACTOR_ID);
+	const Member *member;
+	char	   *seen;
+
+	if (winner == 0 || TransactionIdIsCurrentTransactionId(writer) ||
+		!XidInMVCCSnapshot(writer, GetActiveSnapshot()))
+		return;
+	seen = stage_seen(lead_id, GetActiveSnapshot());
+	if (seen == NULL || strcmp(seen, stage) == 0 ||
+		actor_resolve(lead_id, lead_text(new, LEAD_STAGE_BY), true).member_id == winner)
+		return;
+	member = member_by_id(stage_config(), winner);
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("somebody else has just moved the lead from stage \"%s\" to \"%s\"", seen, stage),
+			 errdetail("Lead %lld: team member %lld%s%s was first.", (long long) lead_id, (long long) winner,
+					   member && member->email ? ", " : "",
+					   member && member->email ? member->email : ""),
+			 errhint("%s", possible_moves(&stage_config()->lifecycle, stage)),
+			 err_column_constraint("leads", "stage", "leads_stage_move")));
 }
 
 /* Reason and note of the present stage are put right, without a move. */
@@ -420,7 +456,7 @@ entered_at(const LeadRow *old, const StageUpdate *update, int64 lead_id)
 }
 
 void
-judge_update(const LeadRow *old, const LeadRow *new, HeapTuple newtup,
+judge_update(const LeadRow *old, const LeadRow *new, HeapTuple oldtup, HeapTuple newtup,
 			 const Bitmapset *named, LeadEdit *edit)
 {
 	const StageUpdate *update = stage_update_expected();
@@ -454,6 +490,8 @@ judge_update(const LeadRow *old, const LeadRow *new, HeapTuple newtup,
 		return;					/* refused by NOT NULL */
 	if (strcmp(from, to) == 0)
 	{
+		if ((update == NULL || update->kind == STAGE_UPDATE_BACKDATED) && is_named(named, new, LEAD_STAGE))
+			judge_race(old, new, oldtup, to);
 		judge_correction(old, new, to);
 		return;
 	}
@@ -479,7 +517,7 @@ judge_update(const LeadRow *old, const LeadRow *new, HeapTuple newtup,
 		char	   *note;
 
 		move = judge_move(config, lead_id, from, to);
-		actor = actor_resolve(lead_text(new, LEAD_STAGE_BY), true);
+		actor = actor_resolve(lead_id, lead_text(new, LEAD_STAGE_BY), true);
 		reason = given_reason(config, move, old, new, named);
 		note = !same_value(old, new, LEAD_STAGE_NOTE) ||
 			(reason && is_named(named, new, LEAD_STAGE_NOTE)) ? lead_text(new, LEAD_STAGE_NOTE) : NULL;

@@ -20,7 +20,7 @@ typedef struct LeadEdit
 } LeadEdit;
 
 extern void judge_insert(const LeadRow *new, LeadEdit *edit);
-extern void judge_update(const LeadRow *old, const LeadRow *new, HeapTuple newtup,
-						 const Bitmapset *named, LeadEdit *edit);
+extern void judge_update(const LeadRow *old, const LeadRow *new, HeapTuple oldtup,
+						 HeapTuple newtup, const Bitmapset *named, LeadEdit *edit);
 
 #endif							/* LEADFLOW_JUDGE_H */

@@ -175,7 +175,7 @@ leadflow_lead_judge(PG_FUNCTION_ARGS)
 		tuple = trigger->tg_newtuple;
 		row_take_apart(&old, shape, trigger->tg_trigtuple);
 		row_take_apart(&new, shape, tuple);
-		judge_update(&old, &new, tuple, trigger->tg_updatedcols, &edit);
+		judge_update(&old, &new, trigger->tg_trigtuple, tuple, trigger->tg_updatedcols, &edit);
 	}
 	return PointerGetDatum(row_edit(shape, tuple, &edit));
 }

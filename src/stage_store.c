@@ -329,6 +329,27 @@ sales_attempts(int64 lead_id)
 	return count;
 }
 
+char *
+stage_seen(int64 lead_id, Snapshot snapshot)
+{
+	static EngineStatement seen = {
+		"SELECT stage FROM leadflow.leads WHERE id = $1", 1, {INT8OID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	EngineContext engine;
+	Datum		value = Int64GetDatum(lead_id);
+	char	   *stage = NULL;
+
+	engine_enter(&engine);
+	if (engine_query_at(&seen, &value, NULL, snapshot) > 0)
+	{
+		MemoryContextSwitchTo(caller);
+		stage = spi_text(0, 1);
+	}
+	engine_leave(&engine);
+	return stage;
+}
+
 /* ---- the engine's updates of leads --------------------------------------- */
 
 static StageUpdate *current_update = NULL;

@@ -12,6 +12,7 @@
 #include "postgres.h"
 #include "datatype/timestamp.h"
 #include "pgtime.h"
+#include "utils/snapshot.h"
 #include "utils/uuid.h"
 
 #include "move.h"
@@ -50,8 +51,14 @@ extern const Member *member_by_id(const StageConfig *config, int64 id);
 /* The account that has the e-mail's domain; 0 = none. */
 extern int64 account_by_email(const StageConfig *config, const char *email);
 
-/* Sales touches, not voided, since the lead was last handed off. */
+/*
+ * Sales touches, not voided, since the lead was last given to sales in the cycle
+ * that it is in; since the cycle began where it was not.
+ */
 extern int64 sales_attempts(int64 lead_id);
+
+/* The stage of a lead by a snapshot; NULL: it isn't there. */
+extern char *stage_seen(int64 lead_id, Snapshot snapshot);
 
 /* ---- updates of leads that are not, or not only, the client's ---- */
 
