@@ -83,6 +83,13 @@ actor_is_member(int64 member_id)
 	return member != NULL && member->id == member_id;
 }
 
+/* For details: " (lead 42)", or nothing where it is not about one lead. */
+static char *
+about_lead(int64 lead_id)
+{
+	return lead_id ? psprintf(" (lead %lld)", (long long) lead_id) : pstrdup("");
+}
+
 static void
 refuse_inactive(int64 lead_id, const Member *member)
 {
@@ -90,8 +97,8 @@ refuse_inactive(int64 lead_id, const Member *member)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("team member %lld is not active", (long long) member->id),
-				 errdetail("Lead %lld; the actor is %s.", (long long) lead_id,
-						   member->email ? member->email : member->db_role),
+				 errdetail("The actor is %s%s.", member->email ? member->email : member->db_role,
+						   about_lead(lead_id)),
 				 errhint("Set active in leadflow.team_members, or name another actor."),
 				 err_column("leads", "stage_by")));
 }
@@ -116,14 +123,16 @@ actor_resolve(int64 lead_id, const char *stage_by, bool needed)
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("role \"%s\" may not act for others",
 							GetUserNameFromId(GetOuterUserId(), false)),
-					 errdetail("Lead %lld: %s names \"%s\".", (long long) lead_id, in_row ? "column stage_by" : "setting leadflow.actor", name),
+					 errdetail("%s names \"%s\"%s.", in_row ? "Column stage_by" : "Setting leadflow.actor",
+							   name, about_lead(lead_id)),
 					 errhint("Leave it out: the member whose db_role is yours acts. Roles that act for others are those of group …_app (leadflow.setup_roles()), superusers and the owner of the tables."),
 					 err_column("leads", "stage_by")));
 		if (member == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("actor \"%s\" is not a team member", name),
-					 errdetail("Lead %lld.", (long long) lead_id),
+					 errdetail("%s names \"%s\"%s.", in_row ? "Column stage_by" : "Setting leadflow.actor",
+							   name, about_lead(lead_id)),
 					 errhint("%s takes the e-mail of a row of leadflow.team_members.",
 							 in_row ? "Column stage_by" : "Setting leadflow.actor"),
 					 err_column("leads", "stage_by")));
@@ -143,8 +152,8 @@ actor_resolve(int64 lead_id, const char *stage_by, bool needed)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("no actor is known"),
-				 errdetail("Lead %lld: role \"%s\" is not the db_role of a team member.",
-						   (long long) lead_id, GetUserNameFromId(GetOuterUserId(), false)),
+				 errdetail("Role \"%s\" is not the db_role of a team member%s.",
+						   GetUserNameFromId(GetOuterUserId(), false), about_lead(lead_id)),
 				 actor_may_act_for_others() ?
 				 errhint("Say who acts: set leads.stage_by in the same statement, or SET LOCAL leadflow.actor, to the e-mail of a team member.") :
 				 errhint("Enter the role as db_role of a row of leadflow.team_members."),

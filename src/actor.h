@@ -27,8 +27,8 @@ extern bool actor_may_import(void);
 extern void actor_check_quiet(void);
 
 /*
- * Who acts on a lead; refuses whoever may not, and, where one is needed, who is
- * nobody.
+ * Who acts on a lead (0: not on one); refuses whoever may not, and, where one is
+ * needed, who is nobody.
  */
 extern Actor actor_resolve(int64 lead_id, const char *stage_by, bool needed);
 
