@@ -44,10 +44,12 @@
 
 #include "calendar_store.h"
 #include "clock_store.h"
+#include "compat.h"
 #include "condition.h"
 #include "config_cache.h"
 #include "errors.h"
 #include "guc.h"
+#include "lead_document.h"
 #include "spi.h"
 
 #define HORIZON (INT64CONST(50) * 366 * USECS_PER_DAY)
@@ -90,13 +92,6 @@ typedef struct SlaConfig
 	int			nmembers;
 	MemberCalendar *members;	/* by member_id */
 } SlaConfig;
-
-/* A lead as JSON */
-typedef struct LeadDocument
-{
-	int64		lead_id;
-	Jsonb	   *document;
-} LeadDocument;
 
 /* A batch of clocks to start, column by column */
 typedef struct NewClocks
@@ -326,43 +321,6 @@ wide_array(Datum *values, int n, Oid type)
 										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
-/* The leads as JSON, by id */
-static LeadDocument *
-read_documents(const Move *const *moves, int nmoves, int *n)
-{
-	static EngineStatement statement = {
-		"SELECT lead_id, doc FROM leadflow._lead_documents WHERE lead_id = ANY ($1) ORDER BY lead_id",
-		1, {INT8ARRAYOID}
-	};
-	int64	   *leads = palloc(sizeof(int64) * nmoves);
-	LeadDocument *documents;
-	Datum		argument;
-
-	for (int i = 0; i < nmoves; i++)
-		leads[i] = moves[i]->lead_id;
-	argument = int8_array(leads, nmoves);
-	*n = (int) engine_query(&statement, &argument, NULL);
-	documents = palloc(sizeof(LeadDocument) * Max(*n, 1));
-	for (int i = 0; i < *n; i++)
-	{
-		bool		isnull;
-		Datum		document = spi_value(i, 2, &isnull);
-
-		documents[i].lead_id = spi_int64(i, 1);
-		documents[i].document = isnull ? NULL : DatumGetJsonbP(document);
-	}
-	return documents;
-}
-
-static int
-compare_documents(const void *a, const void *b)
-{
-	int64		left = ((const LeadDocument *) a)->lead_id;
-	int64		right = ((const LeadDocument *) b)->lead_id;
-
-	return left < right ? -1 : left > right;
-}
-
 static const SlaPolicy *
 choose_policy(const SlaConfig *config, ClockMetric metric, const Move *move, Jsonb *document)
 {
@@ -423,7 +381,13 @@ start_clocks(const SlaConfig *config, const Move *const *moves, int n)
 	int			size = n * CLOCK_METRICS;
 
 	if (config->conditional)
-		documents = read_documents(moves, n, &ndocuments);
+	{
+		int64	   *leads = palloc_array(int64, n);
+
+		for (int i = 0; i < n; i++)
+			leads[i] = moves[i]->lead_id;
+		documents = lead_documents(leads, n, &ndocuments);
+	}
 
 	clocks.lead_id = palloc(sizeof(Datum) * size);
 	clocks.policy_id = palloc(sizeof(Datum) * size);
@@ -437,18 +401,15 @@ start_clocks(const SlaConfig *config, const Move *const *moves, int n)
 
 	for (int i = 0; i < n; i++)
 	{
-		LeadDocument key = {.lead_id = moves[i]->lead_id};
-		LeadDocument *found = NULL;
+		Jsonb	   *document;
 
 		CHECK_FOR_INTERRUPTS();
 		if (moves[i]->quiet)
 			continue;
-		if (ndocuments > 0)
-			found = bsearch(&key, documents, ndocuments, sizeof(LeadDocument), compare_documents);
+		document = lead_document_find(documents, ndocuments, moves[i]->lead_id);
 		for (int m = 0; m < CLOCK_METRICS; m++)
 		{
-			const SlaPolicy *policy = choose_policy(config, m, moves[i],
-													found ? found->document : NULL);
+			const SlaPolicy *policy = choose_policy(config, m, moves[i], document);
 
 			if (policy)
 				add_clock(&clocks, config, policy, m, moves[i], &warned_calendar);

@@ -857,22 +857,46 @@ state_at(const Model *model, int64 lead_id, TimestampTz at, Snapshot snapshot, S
 	return found;
 }
 
-bool
-score_read(int64 lead_id, TimestampTz at, ScoreRow *score)
+void
+score_read_all(const int64 *leads, int n, TimestampTz at, ScoreRow *scores, bool *found)
 {
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext each;
 	const Model *model = model_active();
 	Snapshot	snapshot;
-	StateRow	row;
-	bool		found;
+	StateTable	table;
 
 	CommandCounterIncrement();
 	snapshot = RegisterSnapshot(engine_snapshot());
 	PushActiveSnapshot(snapshot);
-	found = state_at(model, lead_id, at, snapshot, &row);
-	if (found)
-		state_evaluate(model, &row, at, score);
+	state_open(&table, AccessShareLock);
+	each = AllocSetContextCreate(caller, "leadflow score", ALLOCSET_SMALL_SIZES);
+	for (int i = 0; i < n; i++)
+	{
+		StateRow	row;
+
+		MemoryContextSwitchTo(each);
+		found[i] = state_fetch(&table, model, leads[i], snapshot, &row);
+		if (found[i])
+		{
+			state_bring(model, &row, at, snapshot);
+			state_evaluate(model, &row, at, &scores[i]);
+		}
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(each);
+	}
+	MemoryContextDelete(each);
+	state_close(&table);
 	PopActiveSnapshot();
 	UnregisterSnapshot(snapshot);
+}
+
+bool
+score_read(int64 lead_id, TimestampTz at, ScoreRow *score)
+{
+	bool		found;
+
+	score_read_all(&lead_id, 1, at, score, &found);
 	return found;
 }
 

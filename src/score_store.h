@@ -176,6 +176,7 @@ extern void score_cycle_begin(const int64 *leads, const TimestampTz *since, int 
 
 /* Score at an instant with the active model, own changes of this transaction included. */
 extern bool score_read(int64 lead_id, TimestampTz at, ScoreRow *row);
+extern void score_read_all(const int64 *leads, int n, TimestampTz at, ScoreRow *scores, bool *found);
 
 /* Name of a persona of the active model; NULL if unknown. */
 extern const char *score_persona_name(int64 persona_id);

@@ -174,23 +174,36 @@ static void
 write_history(const Move *moves, int n)
 {
 	StageFreeze *freezes = palloc0_array(StageFreeze, n);
+	ScoreRow   *scores = palloc_array(ScoreRow, n);
+	bool	   *scored = palloc_array(bool, n);
+	int64	   *ids = palloc_array(int64, n);
 
+	for (int i = 0; i < n;)
+	{
+		int			count = 0;
+
+		/* at one instant, unless moves are back-dated */
+		for (int j = i; j < n && moves[j].at == moves[i].at; j++)
+			ids[count++] = moves[j].lead_id;
+		score_read_all(ids, count, moves[i].at, &scores[i], &scored[i]);
+		i += count;
+	}
 	for (int i = 0; i < n; i++)
 	{
 		const StageUpdateLead *promotion = promotion_of(&moves[i]);
-		ScoreRow	score;
 
 		freezes[i].cycle = 1;
-		freezes[i].scored = score_read(moves[i].lead_id, moves[i].at, &score);
+		freezes[i].scored = scored[i];
 		if (freezes[i].scored)
 		{
-			const char *persona = score.persona_id ? score_persona_name(score.persona_id) : NULL;
+			const ScoreRow *score = &scores[i];
+			const char *persona = score->persona_id ? score_persona_name(score->persona_id) : NULL;
 
-			freezes[i].score = score.score;
-			freezes[i].model_id = score.model_id;
+			freezes[i].score = score->score;
+			freezes[i].model_id = score->model_id;
 			freezes[i].persona = persona ? pstrdup(persona) : NULL;
-			freezes[i].grade = score.grade;
-			freezes[i].cycle = score.cycle;
+			freezes[i].grade = score->grade;
+			freezes[i].cycle = score->cycle;
 		}
 		if (promotion && promotion->has_trigger)
 		{
