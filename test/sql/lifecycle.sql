@@ -110,7 +110,7 @@ EXCEPTION
 			sch = SCHEMA_NAME, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 		RETURN concat_ws(' ', state, con, col)
 			|| CASE WHEN sch = 'leadflow' AND tab = 'leads' THEN '' ELSE ' (on ' || sch || '.' || tab || ')' END
-			|| CASE WHEN detail ~ ('\mLead ' || lead_id || '\M') THEN '' ELSE ' (lead not named: ' || detail || ')' END
+			|| CASE WHEN detail ~* ('\mLead ' || lead_id || '\M') THEN '' ELSE ' (lead not named: ' || detail || ')' END
 			|| CASE WHEN hint = '' THEN ' (no hint)' ELSE '' END;
 END
 $$;
