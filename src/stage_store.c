@@ -308,13 +308,16 @@ account_by_email(const StageConfig *config, const char *email)
 int64
 sales_attempts(int64 lead_id)
 {
+	/* within category handoff the offer is the same */
 	static EngineStatement attempts = {
 		"SELECT count(*) FROM leadflow.activities a"
 		" JOIN leadflow.activity_kinds k ON k.kind = a.kind AND k.role = 'sales_touch'"
-		" WHERE a.lead_id = $1 AND a.voided_at IS NULL AND a.occurred_at >= coalesce(("
-		"  SELECT h.entered_at FROM leadflow.stage_history h"
+		" WHERE a.lead_id = $1 AND a.voided_at IS NULL AND a.occurred_at >= coalesce(greatest(("
+		"  SELECT max(h.entered_at) FROM leadflow.stage_history h"
 		"  JOIN leadflow.stages s ON s.name = h.to_stage AND s.category = 'handoff'"
-		"  WHERE h.lead_id = $1 ORDER BY h.entered_at DESC LIMIT 1), '-infinity')",
+		"  LEFT JOIN leadflow.stages f ON f.name = h.from_stage"
+		"  WHERE h.lead_id = $1 AND f.category IS DISTINCT FROM 'handoff'),"
+		"  (SELECT c.cycle_since FROM leadflow.score_state c WHERE c.lead_id = $1)), '-infinity')",
 		1, {INT8OID}
 	};
 	EngineContext engine;

@@ -125,6 +125,13 @@ write_watch(const Move *moves, int n)
 	}
 }
 
+/* Back with marketing: nurture, and a site's own; a rejection may still be overturned. */
+static bool
+is_recycled(const char *stage, const char *category)
+{
+	return is(category, "recycle") && !is(stage, "rejected");
+}
+
 /*
  * A lead that comes back begins a new cycle: the gate may open for it once more.  One that the
  * engine takes back (evidence voided) or wakes (the revisit day) is in the same.
@@ -132,7 +139,8 @@ write_watch(const Move *moves, int n)
 static bool
 begins_cycle(const Move *move)
 {
-	return is(move->to_stage, "nurture") ||
+	return (is_recycled(move->to_stage, move->to_category) &&
+			!is_recycled(move->from_stage, move->from_category)) ||
 		(is(move->to_stage, "lead") && move->from_stage && !is(move->team, "system"));
 }
 

@@ -270,8 +270,8 @@ CREATE OR REPLACE TRIGGER settings_check BEFORE UPDATE OF time_zone, default_att
 	FOR EACH ROW EXECUTE FUNCTION leadflow._settings_check();
 CREATE OR REPLACE TRIGGER settings_stay BEFORE DELETE OR TRUNCATE ON leadflow.settings
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._settings_check();
-CREATE OR REPLACE TRIGGER shipped_stage_fixed BEFORE UPDATE OR DELETE ON leadflow.stages
-	FOR EACH ROW EXECUTE FUNCTION leadflow._shipped_stage_fixed();
+CREATE OR REPLACE TRIGGER stage_fixed BEFORE UPDATE OR DELETE ON leadflow.stages
+	FOR EACH ROW EXECUTE FUNCTION leadflow._stage_fixed();
 
 -- Agreement on models: what is in force is frozen, an edit withdraws approvals.
 CREATE OR REPLACE TRIGGER agreement BEFORE INSERT OR UPDATE OR DELETE ON leadflow.scoring_models
