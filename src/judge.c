@@ -154,7 +154,7 @@ judge_attempts(const Lifecycle *lifecycle, int64 lead_id, const char *stage, con
 				(errcode(ERRCODE_CHECK_VIOLATION),
 				 errmsg("reason \"%s\" needs at least %d logged attempts", reason,
 						listed->min_attempts),
-				 errdetail("Lead %lld has %lld sales touches since it was handed off.",
+				 errdetail("Lead %lld has %lld sales touches in this cycle since it was handed off.",
 						   (long long) lead_id, (long long) attempts),
 				 errhint("Log calls and messages in leadflow.activities, with a kind of role sales_touch."),
 				 err_column_constraint("leads", "stage_reason", "leads_reason_earned")));
