@@ -83,7 +83,8 @@ handoff_decide(const int64 *leads, const TimestampTz *at, const char *const *dec
 			   int64 *ids)
 {
 	static EngineStatement decide = {
-		"WITH d AS (UPDATE leadflow.handoffs SET decided_at = $2, decision = $3"
+		/* a decision that is dated back is not made before there was what it decides */
+		"WITH d AS (UPDATE leadflow.handoffs SET decided_at = greatest(offered_at, $2), decision = $3"
 		"  WHERE lead_id = ANY ($1) AND decided_at IS NULL RETURNING lead_id, id)"
 		" SELECT lead_id, max(id) FROM d GROUP BY lead_id ORDER BY lead_id",
 		3, {INT8ARRAYOID, TIMESTAMPTZOID, TEXTOID}

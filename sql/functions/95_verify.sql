@@ -525,11 +525,11 @@ BEGIN
 		FROM numbered h
 		WINDOW stay AS (PARTITION BY h.lead_id, h.offers)
 	), stage_of AS (
-		-- the stages in which it was at the instant that it was passed on
+		-- the stages in which it had been when it was passed on: moves that were dated back
+		-- since then hide which was the last
 		SELECT h.id, array_agg(s.to_stage ORDER BY s.entered_at DESC, s.id DESC) AS stages
 		FROM handoff h
 		JOIN leadflow.stage_history s ON s.lead_id = h.lead_id AND s.entered_at <= h.offered_at
-			AND (s.left_at IS NULL OR s.left_at >= h.offered_at)
 		WHERE h.passed_on AND s.lead_id BETWEEN $1 AND $2
 		GROUP BY h.id
 	), decided AS (
@@ -545,11 +545,11 @@ BEGIN
 		LEFT JOIN stage_of s ON s.id = h.id
 		CROSS JOIN LATERAL (
 			SELECT CASE
+				-- at one instant either may have come first, and a decision may have been dated back since
+				WHEN h.next_why IN ('reassigned', 'taken over') AND h.decision = h.next_why THEN 'passed on'
 				WHEN h.passed_on AND (o.lead_id IS NULL OR o.decided_at <= h.offered_at) THEN 'decided before'
-				-- at one instant either may have come first
 				WHEN h.next_why IN ('reassigned', 'taken over')
-					AND (o.decided_at IS NULL OR h.next_at < o.decided_at
-						OR (h.next_at = o.decided_at AND h.decision = h.next_why)) THEN 'passed on'
+					AND (o.decided_at IS NULL OR h.next_at < o.decided_at) THEN 'passed on'
 				ELSE 'decided'
 			END AS how
 		) e
@@ -855,7 +855,7 @@ BEGIN
 			AND (($1 = '-9223372036854775808' AND $2 = 9223372036854775807)
 				OR k.deal_id = ANY (ARRAY(SELECT leadflow._range_deals($1, $2))))
 			-- nobody's deal may have a row that says so, or none
-			AND NOT (d.status = 'won' AND d.lead_id IS NULL AND k.activity_id IS NULL AND k.credit = d.amount)
+			AND NOT (d.status = 'won' AND d.lead_id IS NULL AND k.lead_id IS NULL AND k.activity_id IS NULL AND k.credit = d.amount)
 		UNION ALL
 		SELECT false, o.deal_id, o.model, o.lead_id, o.occurred_at, o.activity_id,
 			format('%s %s, weight %s, campaign %s', o.credit, o.currency, trim_scale(round(o.weight::numeric, 12)),

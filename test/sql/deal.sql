@@ -104,6 +104,11 @@ SELECT story(17);
 INSERT INTO leadflow.deals (id, lead_id, status, opened_at, closed_at) VALUES (24, 17, 'won', '2026-03-01', '2026-04-20');
 UPDATE leadflow.deals SET corrects_deal_id = 22 WHERE id = 24;
 SELECT story(17);
+-- one that belongs to nobody is credited to the lead of the deal that it corrects
+INSERT INTO leadflow.deals (id, lead_id, amount, status, opened_at, closed_at, corrects_deal_id) VALUES (25, NULL, -2, 'won', '2026-02-01', '2026-03-20', 22);
+SELECT DISTINCT lead_id, credit FROM leadflow.attribution_credits WHERE deal_id = 25;
+SELECT * FROM leadflow.verify();
+DELETE FROM leadflow.deals WHERE id = 25;
 -- contacts are not moved, and nothing else is touched
 INSERT INTO leadflow.deal_contacts (deal_id, lead_id) VALUES (24, 18);
 UPDATE leadflow.deals SET name = 'x', amount = 7;

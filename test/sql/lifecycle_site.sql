@@ -206,3 +206,19 @@ SELECT count(*) FROM clocks WHERE lead_id BETWEEN 52 AND 54;
 UPDATE leadflow.activities SET voided_at = leadflow.now(), void_reason = 'no' WHERE lead_id = 51;
 SELECT count(*) FROM leadflow.stage_history h WHERE h.lead_id = 51 AND h.score > 50;
 SELECT * FROM leadflow.verify();
+-- What was decided before a lead was passed on, and is told later: nothing is decided before it was offered.
+INSERT INTO leadflow.leads (id, email, stage, stage_since, created_at, owner_id) VALUES
+	(55, 'e@five.example', 'sql', '2026-01-10Z', '2026-01-01Z', 12), (56, 'f@five.example', 'accepted', '2026-01-10Z', '2026-01-01Z', 12);
+UPDATE leadflow.leads SET owner_id = 13 WHERE id IN (55, 56);
+SELECT leadflow.move(55, 'accepted', at => '2026-02-01Z', actor => 'sue@our.example');
+INSERT INTO leadflow.deals (id, lead_id, status, opened_at, closed_at) VALUES (56, 56, 'won', '2026-02-01Z', '2026-02-10Z');
+SELECT * FROM offers WHERE lead_id IN (55, 56);
+SELECT * FROM leadflow.verify();
+-- Passed on, taken over, passed on again, all at one instant.
+INSERT INTO leadflow.leads (id, email, stage, owner_id) VALUES (57, 'g@five.example', 'sql', 12);
+UPDATE leadflow.leads SET owner_id = 13 WHERE id = 57;
+UPDATE leadflow.leads SET stage = 'accepted', stage_by = 'sam@our.example' WHERE id = 57;
+UPDATE leadflow.leads SET owner_id = 13 WHERE id = 57;
+INSERT INTO leadflow.deals (id, lead_id, status, opened_at, closed_at) VALUES (57, 57, 'lost', '2026-04-01 08:00Z', '2026-04-01 08:30Z');
+SELECT * FROM offers WHERE lead_id = 57;
+SELECT * FROM leadflow.verify();
