@@ -1,0 +1,114 @@
+--
+-- What people read before they act: handoff_brief() and my_day().
+--
+SET timezone = 'Pacific/Auckland';	-- not the site's
+SET datestyle = 'German';
+SET client_min_messages = warning;
+UPDATE leadflow.settings SET time_zone = 'Europe/Berlin';
+SET leadflow.clock = '2026-03-02 09:00Z';
+
+INSERT INTO leadflow.team_members (id, full_name, email, team) VALUES
+	(911, 'Mara', 'mara@example.com', 'marketing'), (912, 'Sam', 'sam@example.com', 'sales'),
+	(913, 'Sara', 'sara@example.com', 'sales'), (914, 'Max', 'max@example.com', 'marketing');
+INSERT INTO leadflow.accounts (id, name, domain, status) VALUES (931, 'Acme', 'acme.example', 'customer');
+INSERT INTO leadflow.campaigns (id, code, name, owner_id) VALUES (921, 'spring', 'Spring fair', 911);
+
+--
+-- handoff_brief: five lines, whatever there is
+--
+INSERT INTO leadflow.leads (id, created_at) VALUES (1, '2026-01-01 00:00Z');
+SELECT leadflow.handoff_brief(1);
+-- nobody that we know, or nobody at all
+SELECT leadflow.handoff_brief(-1) IS NULL AS unknown, leadflow.handoff_brief(NULL) IS NULL AS null;
+
+-- A lead raises its hand: the engine hands it over, and the brief says what it did.
+INSERT INTO leadflow.leads (id, email, full_name, job_title, phone, company_size, campaign_id, owner_id, created_at) VALUES
+	(2, 'ann@acme.example', 'Ann', 'VP Sales', '+41 44 1', 60, 921, 912, '2026-01-31 22:59Z');
+INSERT INTO leadflow.activities (lead_id, occurred_at, kind, content, campaign_id) VALUES
+	(2, '2026-02-01 09:00Z', 'content_download', 'Buyer''s guide', 921), (2, '2026-02-02 09:00Z', 'page_view', '/pricing', 921),
+	(2, '2026-02-03 09:00Z', 'page_view', '/pricing', 921), (2, '2026-02-04 09:00Z', 'page_view', '/about', 921),
+	(2, '2026-02-05 09:00Z', 'page_view', '', 921), (2, '2026-02-06 09:00Z', 'note', 'our own note', NULL);
+INSERT INTO leadflow.activities (lead_id, occurred_at, kind, content, voided_at, void_reason) VALUES
+	(2, '2026-02-07 09:00Z', 'page_view', '/bot', '2026-02-08Z', 'bot');
+INSERT INTO leadflow.activities (lead_id, kind, content, campaign_id) VALUES (2, 'demo_request', 'Demo', 921);
+SELECT stage, owner_id FROM leadflow.leads WHERE id = 2;
+SELECT leadflow.handoff_brief(2);
+-- what it did since is told, too
+INSERT INTO leadflow.activities (lead_id, occurred_at, kind, content) VALUES (2, '2026-03-02 09:03Z', 'page_view', '/docs');
+SELECT (string_to_array(leadflow.handoff_brief(2), E'\n'))[2:3];
+
+-- Who tried before, and colleagues: those in sales' hands come first, the lead itself never.
+SET leadflow.clock = '2026-03-03 09:00Z';
+INSERT INTO leadflow.leads (id, email, full_name, created_at, owner_id) VALUES
+	(3, 'bob@acme.example', 'Bob', '2026-02-01Z', NULL), (4, 'cy@acme.example', NULL, '2026-02-02Z', 913),
+	(5, NULL, 'Dee', '2026-02-03Z', NULL), (6, 'eve@acme.example', 'Eve', '2026-02-04Z', NULL), (7, 'fay@acme.example', 'Fay', '2026-02-05Z', NULL);
+UPDATE leadflow.leads SET account_id = 931 WHERE id = 5;
+UPDATE leadflow.leads SET stage = 'accepted', stage_by = 'sara@example.com' WHERE id = 4;
+SELECT (string_to_array(leadflow.handoff_brief(2), E'\n'))[4];
+SELECT (string_to_array(leadflow.handoff_brief(4), E'\n'))[4];
+DELETE FROM leadflow.leads WHERE id IN (6, 7);
+SELECT (string_to_array(leadflow.handoff_brief(2), E'\n'))[4];
+DELETE FROM leadflow.leads WHERE id IN (3, 5);
+INSERT INTO leadflow.activities (lead_id, kind, member_id) VALUES (2, 'call', 912), (2, 'email_sent', 912);
+UPDATE leadflow.leads SET owner_id = 913 WHERE id = 2;
+INSERT INTO leadflow.activities (lead_id, occurred_at, kind, member_id) VALUES (2, '2026-03-03 09:01Z', 'call', 913);
+SET leadflow.clock = '2026-03-04 09:00Z';
+SELECT (string_to_array(leadflow.handoff_brief(2), E'\n'))[5];
+UPDATE leadflow.leads SET stage = 'nurture', stage_reason = 'not_now', revisit_on = '2026-06-01', stage_by = 'sara@example.com' WHERE id = 2;
+SELECT (string_to_array(leadflow.handoff_brief(2), E'\n'))[5];
+-- what it did once is no reason to call now
+SELECT (string_to_array(leadflow.handoff_brief(2), E'\n'))[2];
+SET leadflow.clock = '2026-03-05 23:30Z';
+-- handed over by a person, though the engine takes it the last step
+UPDATE leadflow.leads SET stage = 'mql', stage_note = E'Budget is there.\nCall before noon.', stage_by = 'mara@example.com' WHERE id = 2;
+SELECT to_stage, team, note IS NOT NULL AS note FROM leadflow.stage_history WHERE lead_id = 2 ORDER BY entered_at DESC, id DESC LIMIT 2;
+SELECT leadflow.handoff_brief(2);
+-- as the engine will write it when nurture enrols
+SET session_replication_role = replica;
+INSERT INTO leadflow.nurture_programs (id, name) VALUES (961, 'Newsletter'), (962, 'Deep dive');
+INSERT INTO leadflow.nurture_enrolments (lead_id, program_id, enrolled_at, left_at) VALUES
+	(2, 961, '2026-03-04 09:00Z', '2026-03-05 23:30Z'), (1, 961, '2026-01-04 09:00Z', '2026-01-05 23:30Z'), (1, 962, '2026-02-04 23:00Z', NULL);
+RESET session_replication_role;
+SELECT (string_to_array(leadflow.handoff_brief(id), E'\n'))[5] FROM leadflow.leads WHERE id IN (1, 2) ORDER BY id;
+
+-- Five lines whatever the texts hold, and the same in every session.
+UPDATE leadflow.leads SET full_name = E'Ann\r\nof\fAcme', do_not_contact = true WHERE id = 2;
+SELECT (string_to_array(leadflow.handoff_brief(2), E'\n'))[1];
+SELECT count(*) AS lines FROM regexp_split_to_table(leadflow.handoff_brief(2), '[\n\r\f]');
+CREATE TEMP TABLE before AS SELECT id, leadflow.handoff_brief(id) AS brief FROM leadflow.leads;
+BEGIN;
+SET LOCAL timezone = 'America/Lima';
+SET LOCAL datestyle = 'ISO, YMD';
+SET LOCAL extra_float_digits = -10;
+SELECT count(*) AS differ FROM before WHERE brief IS DISTINCT FROM leadflow.handoff_brief(id);
+ROLLBACK;
+
+-- Of many at once it is the same.
+INSERT INTO leadflow.leads (id, email, full_name, stage, stage_since, account_id, owner_id, created_at)
+SELECT i, 'p' || i || '@x.example', 'P ' || i, (ARRAY['lead', 'mql', 'sql', 'accepted', 'nurture', 'won'])[1 + i % 6],
+	timestamptz '2026-03-01Z' + i * interval '1 min', CASE WHEN i % 3 = 0 THEN 931 END, CASE WHEN i % 2 = 0 THEN 912 END, '2026-01-01Z'
+FROM generate_series(1001, 1100) i;
+INSERT INTO leadflow.activities (lead_id, occurred_at, kind, content)
+SELECT 1001 + i % 90, timestamptz '2026-03-01Z' + i * interval '1 min', CASE i % 4 WHEN 0 THEN 'call' WHEN 1 THEN 'cta_click' ELSE 'page_view' END, '/' || i % 5
+FROM generate_series(1, 500) i;
+SELECT count(*) AS briefs, count(*) FILTER (WHERE brief IS DISTINCT FROM leadflow.handoff_brief(lead_id)) AS differ,
+	count(*) FILTER (WHERE brief !~ '^Who: [^\n]+\nWhy now: [^\n]+\nRead: [^\n]+\nAccount: [^\n]+\nBefore: [^\n]+$') AS malformed
+FROM leadflow._handoff_briefs((SELECT array_agg(id) || ARRAY[NULL, -1, 2]::bigint[] FROM leadflow.leads));
+SELECT count(*) FROM leadflow._handoff_briefs('{}');
+SELECT count(*) FROM leadflow._handoff_briefs(NULL);
+
+-- Row-level security on leads: nothing of a lead that the caller cannot see, nor of its colleagues.
+CREATE ROLE regress_leadflow_reader;
+GRANT USAGE ON SCHEMA leadflow TO regress_leadflow_reader;
+GRANT SELECT ON ALL TABLES IN SCHEMA leadflow TO regress_leadflow_reader;
+ALTER TABLE leadflow.leads ENABLE ROW LEVEL SECURITY;
+CREATE POLICY only_two ON leadflow.leads FOR SELECT USING (id = 2);
+SET ROLE regress_leadflow_reader;
+SELECT leadflow.handoff_brief(4) IS NULL AS hidden, (string_to_array(leadflow.handoff_brief(2), E'\n'))[4] AS colleagues;
+RESET ROLE;
+DROP POLICY only_two ON leadflow.leads;
+ALTER TABLE leadflow.leads DISABLE ROW LEVEL SECURITY;
+REVOKE ALL ON ALL TABLES IN SCHEMA leadflow FROM regress_leadflow_reader;
+REVOKE ALL ON SCHEMA leadflow FROM regress_leadflow_reader;
+DROP ROLE regress_leadflow_reader;
+SELECT * FROM leadflow.verify();
