@@ -162,3 +162,56 @@ actor_resolve(int64 lead_id, const char *stage_by, bool needed)
 		actor.team = TEAM_SYSTEM;
 	return actor;
 }
+
+/*
+ * The same for functions that take an e-mail: who is named, else the setting, else the session's
+ * member, else an administrator.
+ */
+Actor
+actor_given(const char *argument, const char *email, bool active)
+{
+	const StageConfig *config = stage_config();
+	const Member *self = member_of_session(config);
+	const char *name = email && email[0] ? email :
+		leadflow_actor && leadflow_actor[0] ? leadflow_actor : NULL;
+	const char *source = email && email[0] ? psprintf("Argument %s", argument) : "Setting leadflow.actor";
+	Actor		actor = {0, TEAM_ADMIN};
+
+	if (name)
+	{
+		const Member *member = member_by_email(config, name);
+
+		if ((member == NULL || member != self) && !actor_may_act_for_others())
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("role \"%s\" may not act for others",
+							GetUserNameFromId(GetOuterUserId(), false)),
+					 errdetail("%s names \"%s\".", source, name),
+					 errhint("Leave it out: the member whose db_role is yours acts. Roles that act for others are those of group …_app (leadflow.setup_roles()), superusers and the owner of the tables.")));
+		if (member == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("actor \"%s\" is not a team member", name),
+					 errhint("%s takes the e-mail of a row of leadflow.team_members.", source)));
+		self = member;
+	}
+	if (self == NULL && is_owner())
+		return actor;
+	if (self == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("no actor is known"),
+				 errdetail("Role \"%s\" is not the db_role of a team member.",
+						   GetUserNameFromId(GetOuterUserId(), false)),
+				 actor_may_act_for_others() ?
+				 errhint("Give the argument %s, or SET LOCAL leadflow.actor: the e-mail of a team member.", argument) :
+				 errhint("Enter the role as db_role of a row of leadflow.team_members.")));
+	if (active && !self->active)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("team member %lld is not active", (long long) self->id),
+				 errhint("Set active in leadflow.team_members, or name another actor.")));
+	actor.member_id = self->id;
+	actor.team = self->team;
+	return actor;
+}

@@ -29,7 +29,25 @@
 #include "errors.h"
 #include "event_store.h"
 #include "guc.h"
+#include "ids.h"
+#include "review.h"
+#include "row_lock.h"
 #include "transition.h"
+
+/* The leads are locked; their state rows are, here, in the order of all of them. */
+static void
+lock_states(const int64 *some, int nsome, const int64 *others, int nothers)
+{
+	IdSet		leads = {0};
+
+	for (int i = 0; i < nsome; i++)
+		ids_add(&leads, some[i]);
+	for (int i = 0; i < nothers; i++)
+		ids_add(&leads, others[i]);
+	ids_sort(&leads);
+	for (int i = 0; i < leads.n; i++)
+		(void) row_lock_named("score_state", leads.ids[i], LockTupleNoKeyExclusive);
+}
 
 /* check_sla(at) → (warned, breached, escalated, revisited) */
 PG_FUNCTION_INFO_V1(leadflow_check_sla);
@@ -39,6 +57,8 @@ leadflow_check_sla(PG_FUNCTION_ARGS)
 	TimestampTz at;
 	int64	   *revisits;
 	int			nrevisits;
+	int64	   *reviews;
+	int			nreviews;
 	int			quiet;
 	Announced	announced;
 	Datum		values[4];
@@ -56,8 +76,13 @@ leadflow_check_sla(PG_FUNCTION_ARGS)
 
 	quiet = quiet_suspend();
 	revisits = clock_revisits(at, &nrevisits);
+	reviews = review_overdue(at, &nreviews);
+	if (nreviews > 0)
+		lock_states(revisits, nrevisits, reviews, nreviews);
 	if (nrevisits > 0)
 		transition_revisit(revisits, nrevisits);
+	if (nreviews > 0)
+		review_expire(reviews, nreviews);
 	/* what this transaction wrote is to count, and gates that open now wait for locks now */
 	activity_settle();
 	announced = clock_announce(at);

@@ -99,7 +99,7 @@ stage_reason_find(const Lifecycle *lifecycle, const char *stage, const char *rea
 	return NULL;
 }
 
-static bool
+bool
 stage_has_reasons(const Lifecycle *lifecycle, const char *stage)
 {
 	for (int i = 0; i < lifecycle->nreasons; i++)
@@ -108,6 +108,18 @@ stage_has_reasons(const Lifecycle *lifecycle, const char *stage)
 			return true;
 	}
 	return false;
+}
+
+/* May there be cases of review about it?  In "rejected" marketing can always open one. */
+bool
+stage_is_reviewed(const Lifecycle *lifecycle, const char *stage)
+{
+	for (int i = 0; i < lifecycle->nreasons; i++)
+	{
+		if (lifecycle->reasons[i].reviewed && strcmp(lifecycle->reasons[i].stage, stage) == 0)
+			return true;
+	}
+	return strcmp(stage, "rejected") == 0;
 }
 
 static bool

@@ -38,6 +38,8 @@ typedef struct StageReason
 	int			min_attempts;	/* 0 = none */
 	bool		requires_note;
 	bool		active;
+	const char *next_stage;		/* NULL: it stays */
+	bool		reviewed;
 } StageReason;
 
 /* Everything that a move is judged by; stages in their order of position. */
@@ -69,6 +71,8 @@ extern const StageMove *stage_move_find(const Lifecycle *lifecycle, const char *
 extern bool stage_move_allowed(const StageMove *move, int team);
 extern const StageReason *stage_reason_find(const Lifecycle *lifecycle, const char *stage,
 											const char *reason);
+extern bool stage_has_reasons(const Lifecycle *lifecycle, const char *stage);
+extern bool stage_is_reviewed(const Lifecycle *lifecycle, const char *stage);
 extern StageReasonVerdict stage_reason_judge(const Lifecycle *lifecycle, const char *stage,
 											 const char *reason, const char *note,
 											 bool required, bool retired_fits);

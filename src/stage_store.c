@@ -124,7 +124,7 @@ config_load(void)
 		" FROM leadflow.stage_transitions ORDER BY id"
 	};
 	static EngineStatement reasons = {
-		"SELECT stage, reason, min_attempts::bigint, requires_note, active"
+		"SELECT stage, reason, min_attempts::bigint, requires_note, active, next_stage, reviewed"
 		" FROM leadflow.stage_reasons ORDER BY id"
 	};
 	static EngineStatement members = {
@@ -184,6 +184,8 @@ config_load(void)
 		reason->min_attempts = (int) spi_int64(i, 3);
 		reason->requires_note = spi_bool(i, 4);
 		reason->active = spi_bool(i, 5);
+		reason->next_stage = spi_text(i, 6);
+		reason->reviewed = spi_bool(i, 7);
 	}
 
 	n = config->nmembers = (int) engine_query(&members, NULL, NULL);
@@ -478,6 +480,22 @@ stage_write_owners(const int64 *leads, const int64 *owners, int n)
 		values[1] = Int64GetDatum(owners[i]);
 		update_run(&update, &route, values, NULL);
 	}
+}
+
+/* The days on which leads come back that were enrolled in a nurture program without one. */
+void
+stage_write_revisits(const int64 *leads, int n)
+{
+	static EngineStatement revisit = {
+		"UPDATE leadflow.leads l SET revisit_on = e.revisit_on FROM leadflow.nurture_enrolments e"
+		" WHERE l.id = ANY ($1) AND l.revisit_on IS NULL AND e.lead_id = l.id AND e.left_at IS NULL"
+		" AND e.revisit_on IS NOT NULL",
+		1, {INT8ARRAYOID}
+	};
+	StageUpdate update = {.kind = STAGE_UPDATE_SILENT};
+	Datum		value = int8_array(leads, n);
+
+	update_run(&update, &revisit, &value, NULL);
 }
 
 void

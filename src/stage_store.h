@@ -98,8 +98,9 @@ extern const StageUpdateLead *stage_update_lead(const StageUpdate *update, int64
  */
 extern void stage_write(StageUpdate *update, const char *to_stage, const char **from, int nfrom);
 
-/* Owners after routing (0 = nobody); clients' stage_by that has been read. */
+/* Owners after routing (0 = nobody); revisit_on as enrolled; clients' stage_by that has been read. */
 extern void stage_write_owners(const int64 *leads, const int64 *owners, int n);
+extern void stage_write_revisits(const int64 *leads, int n);
 extern void stage_forget_actors(const int64 *leads, int n);
 
 /* ---- history ---- */

@@ -35,7 +35,7 @@
 static bool
 is(const char *a, const char *b)
 {
-	return a != NULL && strcmp(a, b) == 0;
+	return a != NULL && b != NULL && strcmp(a, b) == 0;
 }
 
 /* The category of a stage, in this transaction's memory; NULL for no stage. */
@@ -81,8 +81,9 @@ watch_of(const Move *move, int *set, int *clear)
 		*set |= WATCH_HANDOFF;
 	if (is(move->to_category, "handoff"))
 		*set |= WATCH_TOUCH;
-	if ((is(move->to_stage, "mql") || is(move->to_stage, "sql")) && is(move->team, "system") &&
-		promotion_of(move))
+	/* not what a review or a reason has sent back to sales: that was no evidence */
+	if ((is(move->to_stage, "mql") || (is(move->to_stage, "sql") && is(move->from_stage, "mql"))) &&
+		is(move->team, "system") && promotion_of(move))
 		*set |= WATCH_EVIDENCE;
 	*clear &= ~*set;
 }
@@ -242,6 +243,33 @@ apply(Move *moves, const LeadUpdate **changes, int n)
 	queue_handoffs(moves, n);
 }
 
+/*
+ * A reason that isn't reviewed may lead on to another stage, by a move of the engine, which is the
+ * last: what the engine itself moves goes no further.
+ */
+static void
+follow_reasons(const Move *moves, int n, TimestampTz at)
+{
+	const Lifecycle *lifecycle = &stage_config()->lifecycle;
+	NextMove   *next = palloc_array(NextMove, n + 1);
+	int			count = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		const StageReason *reason = moves[i].reason == NULL || is(moves[i].team, "system") ? NULL :
+			stage_reason_find(lifecycle, moves[i].to_stage, moves[i].reason);
+
+		if (reason == NULL || reason->reviewed || reason->next_stage == NULL)
+			continue;
+		next[count].lead_id = moves[i].lead_id;
+		next[count].from_stage = moves[i].to_stage;
+		next[count].to_stage = pstrdup(reason->next_stage);
+		next[count].reason = transition_reason(reason->next_stage, moves[i].reason);
+		next[count++].at = Max(moves[i].at, at);
+	}
+	transition_onward(next, count);
+}
+
 /* ---- rows that are new --------------------------------------------------- */
 
 /* Leads that are there and have no state yet: the others were seen to before, or are gone. */
@@ -297,6 +325,7 @@ transition_added(Move *moves, int n)
 	write_cycles(moves, n);
 	write_history(moves, n);
 	handoff_imported(moves, n);
+	nurture_moves(moves, n);
 }
 
 /* ---- rows that were changed ---------------------------------------------- */
@@ -397,6 +426,7 @@ transition_changed(LeadUpdate *changes, int n)
 	int64	   *ids = palloc_array(int64, n + 1);
 	int			nlost;
 	int			nmoved;
+	int			ncorrected = 0;
 	int			count = 0;
 
 	sort_out(changes, n, lost, &nlost, moved, &nmoved);
@@ -424,7 +454,9 @@ transition_changed(LeadUpdate *changes, int n)
 		if (!changes[i].moved && changes[i].old_owner != changes[i].move.owner_id)
 			others[count++] = changes[i].move;
 	}
-	if (nlost || (nmoved && count))
+	for (int i = 0; i < n; i++)
+		ncorrected += !changes[i].moved && changes[i].corrected;
+	if (nlost || ncorrected || (nmoved && count))
 		lock_states(changes, n);
 	apply(lost, NULL, nlost);
 	for (int i = 0; i < nmoved; i++)
@@ -440,6 +472,22 @@ transition_changed(LeadUpdate *changes, int n)
 	}
 	if (count)
 		stage_history_correct(others, count);
+	if (count)
+		review_noted(others, count);
+	count = 0;
+	for (int i = 0; i < n; i++)
+	{
+		/* a note says more about the same reason: nothing follows from that */
+		if (changes[i].moved || !changes[i].corrected ||
+			is(changes[i].before.reason, changes[i].move.reason))
+			continue;
+		others[count] = changes[i].move;
+		others[count++].quiet = leadflow_quiet;
+	}
+	if (count)
+		review_corrected(others, count);
+	follow_reasons(moves, nmoved, DT_NOBEGIN);
+	follow_reasons(others, count, clock_now());
 }
 
 /* ---- the engine's own moves ---------------------------------------------- */
@@ -544,6 +592,50 @@ transition_revisit(const int64 *leads, int n)
 	};
 
 	move_listed(&update, "lead", from, lengthof(from));
+}
+
+const char *
+transition_reason(const char *to_stage, const char *reason)
+{
+	const Lifecycle *lifecycle = &stage_config()->lifecycle;
+
+	if (reason && (stage_reason_find(lifecycle, to_stage, reason) || !stage_has_reasons(lifecycle, to_stage)))
+		return reason;
+	return NULL;
+}
+
+static bool
+same_next(const NextMove *a, const NextMove *b)
+{
+	return strcmp(a->from_stage, b->from_stage) == 0 && strcmp(a->to_stage, b->to_stage) == 0 &&
+		(is(a->reason, b->reason) || (a->reason == NULL && b->reason == NULL));
+}
+
+/* One UPDATE for all that go the same way for the same reason. */
+void
+transition_onward(const NextMove *moves, int n)
+{
+	bool	   *done = palloc0_array(bool, n + 1);
+
+	for (int i = 0; i < n; i++)
+	{
+		StageUpdateLead *leads;
+		StageUpdate update = {.kind = STAGE_UPDATE_SYSTEM, .reason = moves[i].reason};
+
+		if (done[i])
+			continue;
+		leads = palloc0_array(StageUpdateLead, n - i);
+		update.leads = leads;
+		for (int j = i; j < n; j++)
+		{
+			if (done[j] || !same_next(&moves[i], &moves[j]))
+				continue;
+			leads[update.nleads].lead_id = moves[j].lead_id;
+			leads[update.nleads++].at = moves[j].at;
+			done[j] = true;
+		}
+		move_listed(&update, moves[i].to_stage, &moves[i].from_stage, 1);
+	}
 }
 
 /*

@@ -35,6 +35,23 @@ extern void transition_demote(const int64 *leads, int n);
 extern void transition_revisit(const int64 *leads, int n);
 
 /*
+ * Moves by the system that follow from a reason or a verdict, of those leads that
+ * still stand in from_stage; sorted by lead, rows are locked.
+ */
+typedef struct NextMove
+{
+	int64		lead_id;
+	const char *from_stage;
+	const char *to_stage;
+	const char *reason;			/* NULL = none */
+	TimestampTz at;				/* DT_NOBEGIN = now */
+} NextMove;
+extern void transition_onward(const NextMove *moves, int n);
+
+/* The reason with which it goes on to another stage, where that takes it; NULL = none. */
+extern const char *transition_reason(const char *to_stage, const char *reason);
+
+/*
  * Deal-driven moves by the system, from wherever the lead stands: stage
  * entered at "at", but never before the previous move.
  */

@@ -39,7 +39,9 @@ DECLARE
 		contact_limits,nurture_programs,subscriptions,
 		attribution_models,goals}';
 	-- Everyday functions that change something; the admin has all public ones but these.
-	everyday CONSTANT text[] := '{move,settle,approve_model}';
+	everyday CONSTANT text[] := '{move,settle,approve_model,review,contest}';
+	-- Who only reviews.
+	verdicts CONSTANT text[] := '{review}';
 	-- Who may load quietly lets the leads through.
 	backlogs CONSTANT text[] := '{promote_ready}';
 	owners_only CONSTANT text[] := '{install,setup_roles}';
@@ -107,9 +109,10 @@ BEGIN
 		JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
 			AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
 		JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'leadflow'
-		CROSS JOIN unnest('{marketing,sales,app,admin}'::text[]) g (grp)
+		CROSS JOIN unnest('{reviewer,marketing,sales,app,admin}'::text[]) g (grp)
 		WHERE p.provolatile = 'v' AND (p.proname NOT LIKE '\_%' OR p.proname IN ('_rebuild', '_switch_model')) AND p.proname <> ALL (owners_only)
-			AND (g.grp = 'admin' OR p.proname = ANY (everyday)
+			AND (g.grp = 'admin' OR (g.grp <> 'reviewer' AND p.proname = ANY (everyday))
+				OR (g.grp = 'reviewer' AND p.proname = ANY (verdicts))
 				OR (g.grp IN ('marketing', 'app') AND p.proname = ANY (backlogs)))
 	LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', rec.routine, prefix || '_' || rec.grp);

@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS leadflow.reviews (
 	history_id bigint,
 	opened_at timestamptz NOT NULL,
 	due_at timestamptz NOT NULL,
-	reason text NOT NULL,
+	reason text,
 	note text,
 	rejected_by bigint,
 	owner_id bigint,
@@ -26,9 +26,9 @@ COMMENT ON TABLE leadflow.reviews IS 'One row a rejection that is or was reviewe
 COMMENT ON COLUMN leadflow.reviews.id IS 'Key.';
 COMMENT ON COLUMN leadflow.reviews.lead_id IS 'Lead.';
 COMMENT ON COLUMN leadflow.reviews.history_id IS 'The rejection (stage_history.id).';
-COMMENT ON COLUMN leadflow.reviews.opened_at IS 'When it was rejected.';
-COMMENT ON COLUMN leadflow.reviews.due_at IS 'When the sweep upholds it unless it was decided (settings.review_within later).';
-COMMENT ON COLUMN leadflow.reviews.reason IS 'Reason given.';
+COMMENT ON COLUMN leadflow.reviews.opened_at IS 'When it was opened: with the rejection, or when marketing contested that.';
+COMMENT ON COLUMN leadflow.reviews.due_at IS 'When it is upheld unless it was decided (settings.review_within after opened_at); the sweep closes it then.';
+COMMENT ON COLUMN leadflow.reviews.reason IS 'Reason given, as it stands; NULL = none (an import that marketing contested).';
 COMMENT ON COLUMN leadflow.reviews.note IS 'Note given.';
 COMMENT ON COLUMN leadflow.reviews.rejected_by IS 'Who rejected it; NULL = an administrator.';
 COMMENT ON COLUMN leadflow.reviews.owner_id IS 'Whose lead it was.';
