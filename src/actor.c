@@ -90,26 +90,28 @@ about_lead(int64 lead_id)
 	return lead_id ? psprintf(" (lead %lld)", (long long) lead_id) : pstrdup("");
 }
 
-static void
-refuse_inactive(int64 lead_id, const Member *member)
+/* What names the actor, for messages: the column, or an argument of a function. */
+typedef struct ActorSource
 {
-	if (!member->active)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("team member %lld is not active", (long long) member->id),
-				 errdetail("The actor is %s%s.", member->email ? member->email : member->db_role,
-						   about_lead(lead_id)),
-				 errhint("Set active in leadflow.team_members, or name another actor."),
-				 err_column("leads", "stage_by")));
+	const char *name;			/* "Column stage_by" */
+	const char *hint;			/* how to name one */
+	bool		column;
+} ActorSource;
+
+static int
+err_source(const ActorSource *source)
+{
+	return source->column ? err_column("leads", "stage_by") : 0;
 }
 
-Actor
-actor_resolve(int64 lead_id, const char *stage_by, bool needed)
+static Actor
+resolve(int64 lead_id, const char *given, const ActorSource *source, bool needed, bool active)
 {
 	const StageConfig *config = stage_config();
 	const Member *self = member_of_session(config);
-	bool		in_row = stage_by != NULL && stage_by[0] != '\0';
-	const char *name = in_row ? stage_by :
+	bool		is_given = given != NULL && given[0] != '\0';
+	const char *named_by = is_given ? source->name : "Setting leadflow.actor";
+	const char *name = is_given ? given :
 		leadflow_actor && leadflow_actor[0] ? leadflow_actor : NULL;
 	Actor		actor = {0, 0};
 
@@ -123,25 +125,29 @@ actor_resolve(int64 lead_id, const char *stage_by, bool needed)
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("role \"%s\" may not act for others",
 							GetUserNameFromId(GetOuterUserId(), false)),
-					 errdetail("%s names \"%s\"%s.", in_row ? "Column stage_by" : "Setting leadflow.actor",
-							   name, about_lead(lead_id)),
+					 errdetail("%s names \"%s\"%s.", named_by, name, about_lead(lead_id)),
 					 errhint("Leave it out: the member whose db_role is yours acts. Roles that act for others are those of group …_app (leadflow.setup_roles()), superusers and the owner of the tables."),
-					 err_column("leads", "stage_by")));
+					 err_source(source)));
 		if (member == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("actor \"%s\" is not a team member", name),
-					 errdetail("%s names \"%s\"%s.", in_row ? "Column stage_by" : "Setting leadflow.actor",
-							   name, about_lead(lead_id)),
-					 errhint("%s takes the e-mail of a row of leadflow.team_members.",
-							 in_row ? "Column stage_by" : "Setting leadflow.actor"),
-					 err_column("leads", "stage_by")));
+					 errdetail("%s names \"%s\"%s.", named_by, name, about_lead(lead_id)),
+					 errhint("%s takes the e-mail of a row of leadflow.team_members.", named_by),
+					 err_source(source)));
 		self = member;
 	}
 
 	if (self)
 	{
-		refuse_inactive(lead_id, self);
+		if (active && !self->active)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("team member %lld is not active", (long long) self->id),
+					 errdetail("The actor is %s%s.", self->email ? self->email : self->db_role,
+							   about_lead(lead_id)),
+					 errhint("Set active in leadflow.team_members, or name another actor."),
+					 err_source(source)));
 		actor.member_id = self->id;
 		actor.team = self->team;
 		return actor;
@@ -155,63 +161,26 @@ actor_resolve(int64 lead_id, const char *stage_by, bool needed)
 				 errdetail("Role \"%s\" is not the db_role of a team member%s.",
 						   GetUserNameFromId(GetOuterUserId(), false), about_lead(lead_id)),
 				 actor_may_act_for_others() ?
-				 errhint("Say who acts: set leads.stage_by in the same statement, or SET LOCAL leadflow.actor, to the e-mail of a team member.") :
+				 errhint("Say who acts: %s, or SET LOCAL leadflow.actor, to the e-mail of a team member.", source->hint) :
 				 errhint("Enter the role as db_role of a row of leadflow.team_members."),
-				 err_column("leads", "stage_by")));
+				 err_source(source)));
 	else
 		actor.team = TEAM_SYSTEM;
 	return actor;
 }
 
-/*
- * The same for functions that take an e-mail: who is named, else the setting, else the session's
- * member, else an administrator.
- */
 Actor
-actor_given(const char *argument, const char *email, bool active)
+actor_resolve(int64 lead_id, const char *stage_by, bool needed)
 {
-	const StageConfig *config = stage_config();
-	const Member *self = member_of_session(config);
-	const char *name = email && email[0] ? email :
-		leadflow_actor && leadflow_actor[0] ? leadflow_actor : NULL;
-	const char *source = email && email[0] ? psprintf("Argument %s", argument) : "Setting leadflow.actor";
-	Actor		actor = {0, TEAM_ADMIN};
+	static const ActorSource column = {"Column stage_by", "set leads.stage_by in the same statement", true};
 
-	if (name)
-	{
-		const Member *member = member_by_email(config, name);
+	return resolve(lead_id, stage_by, &column, needed, true);
+}
 
-		if ((member == NULL || member != self) && !actor_may_act_for_others())
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("role \"%s\" may not act for others",
-							GetUserNameFromId(GetOuterUserId(), false)),
-					 errdetail("%s names \"%s\".", source, name),
-					 errhint("Leave it out: the member whose db_role is yours acts. Roles that act for others are those of group …_app (leadflow.setup_roles()), superusers and the owner of the tables.")));
-		if (member == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("actor \"%s\" is not a team member", name),
-					 errhint("%s takes the e-mail of a row of leadflow.team_members.", source)));
-		self = member;
-	}
-	if (self == NULL && is_owner())
-		return actor;
-	if (self == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("no actor is known"),
-				 errdetail("Role \"%s\" is not the db_role of a team member.",
-						   GetUserNameFromId(GetOuterUserId(), false)),
-				 actor_may_act_for_others() ?
-				 errhint("Give the argument %s, or SET LOCAL leadflow.actor: the e-mail of a team member.", argument) :
-				 errhint("Enter the role as db_role of a row of leadflow.team_members.")));
-	if (active && !self->active)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("team member %lld is not active", (long long) self->id),
-				 errhint("Set active in leadflow.team_members, or name another actor.")));
-	actor.member_id = self->id;
-	actor.team = self->team;
-	return actor;
+Actor
+actor_given(int64 lead_id, const char *argument, const char *email, bool active)
+{
+	ActorSource source = {psprintf("Argument %s", argument), psprintf("give the argument %s", argument), false};
+
+	return resolve(lead_id, email, &source, true, active);
 }

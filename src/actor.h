@@ -32,7 +32,7 @@ extern void actor_check_quiet(void);
  */
 extern Actor actor_resolve(int64 lead_id, const char *stage_by, bool needed);
 
-/* The same for a function that takes the e-mail as an argument, which may be NULL; active: refuses who isn't. */
-extern Actor actor_given(const char *argument, const char *email, bool active);
+/* The same for a function that takes the e-mail as an argument, which may be NULL; active: refuses whoever isn't. */
+extern Actor actor_given(int64 lead_id, const char *argument, const char *email, bool active);
 
 #endif							/* LEADFLOW_ACTOR_H */

@@ -388,6 +388,20 @@ judge_race(const LeadRow *old, const LeadRow *new, HeapTuple oldtup, const char 
 			 err_column_constraint("leads", "stage", "leads_stage_move")));
 }
 
+/* A reason decides where the lead goes on to: it is for those to say who may send leads there. */
+static void
+judge_corrector(const Lifecycle *lifecycle, int64 lead_id, const char *stage, Actor actor)
+{
+	if (!stage_may_enter(lifecycle, stage, actor.team))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("team %s may not change the reason for stage \"%s\"", team_name(actor.team), stage),
+				 errdetail("Lead %lld; the actor is team member %lld.", (long long) lead_id,
+						   (long long) actor.member_id),
+				 errhint("The teams that move leads to that stage may."),
+				 err_column_constraint("leads", "stage_reason", "leads_stage_reason")));
+}
+
 /* Reason and note of the present stage are put right, without a move. */
 static void
 judge_correction(const LeadRow *old, const LeadRow *new, const char *stage)
@@ -408,7 +422,10 @@ judge_correction(const LeadRow *old, const LeadRow *new, const char *stage)
 	judge_reason(lifecycle, lead_id, stage, reason, lead_text(new, LEAD_STAGE_NOTE), required,
 				 same_value(old, new, LEAD_STAGE_REASON));
 	if (!same_value(old, new, LEAD_STAGE_REASON))
+	{
+		judge_corrector(lifecycle, lead_id, stage, actor_resolve(lead_id, lead_text(new, LEAD_STAGE_BY), true));
 		judge_attempts(lifecycle, lead_id, stage, reason);
+	}
 }
 
 static bool

@@ -168,12 +168,12 @@ conclude(const ReviewCase *cases, int n)
 		if (cases[i].outcome && strcmp(cases[i].outcome, "overturn") == 0)
 		{
 			move->to_stage = "sql";
-			move->reason = transition_reason("sql", "overturned");
+			move->reason = "overturned";
 		}
 		else if (reason && reason->next_stage)
 		{
 			move->to_stage = pstrdup(reason->next_stage);
-			move->reason = transition_reason(reason->next_stage, cases[i].reason);
+			move->reason = cases[i].reason;
 		}
 		else
 			continue;
@@ -289,7 +289,7 @@ leadflow_review(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("there is no verdict \"%s\"", verdict),
 				 errhint("A verdict is \"uphold\" (the rejection stands) or \"overturn\".")));
-	actor = actor_given("reviewer", argument_text(fcinfo, 2), false);
+	actor = actor_given(lead_id, "reviewer", argument_text(fcinfo, 2), false);
 	if (actor.member_id == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -376,7 +376,7 @@ leadflow_contest(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("note must not be empty"),
 				 errhint("Say why the lead should not have been rejected.")));
-	actor = actor_given("actor", argument_text(fcinfo, 2), true);
+	actor = actor_given(lead_id, "actor", argument_text(fcinfo, 2), true);
 	if (actor.team != TEAM_MARKETING && actor.team != TEAM_LEADERSHIP && actor.team != TEAM_ADMIN)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -86,6 +86,18 @@ stage_move_allowed(const StageMove *move, int team)
 	return (move->teams & team) != 0;
 }
 
+/* Is there a stage from which that team moves leads there? */
+bool
+stage_may_enter(const Lifecycle *lifecycle, const char *stage, int team)
+{
+	for (int i = 0; i < lifecycle->nmoves; i++)
+	{
+		if (strcmp(lifecycle->moves[i].to, stage) == 0 && stage_move_allowed(&lifecycle->moves[i], team))
+			return true;
+	}
+	return false;
+}
+
 const StageReason *
 stage_reason_find(const Lifecycle *lifecycle, const char *stage, const char *reason)
 {
@@ -99,7 +111,7 @@ stage_reason_find(const Lifecycle *lifecycle, const char *stage, const char *rea
 	return NULL;
 }
 
-bool
+static bool
 stage_has_reasons(const Lifecycle *lifecycle, const char *stage)
 {
 	for (int i = 0; i < lifecycle->nreasons; i++)

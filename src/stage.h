@@ -71,7 +71,7 @@ extern const StageMove *stage_move_find(const Lifecycle *lifecycle, const char *
 extern bool stage_move_allowed(const StageMove *move, int team);
 extern const StageReason *stage_reason_find(const Lifecycle *lifecycle, const char *stage,
 											const char *reason);
-extern bool stage_has_reasons(const Lifecycle *lifecycle, const char *stage);
+extern bool stage_may_enter(const Lifecycle *lifecycle, const char *stage, int team);
 extern bool stage_is_reviewed(const Lifecycle *lifecycle, const char *stage);
 extern StageReasonVerdict stage_reason_judge(const Lifecycle *lifecycle, const char *stage,
 											 const char *reason, const char *note,

@@ -264,7 +264,7 @@ follow_reasons(const Move *moves, int n, TimestampTz at)
 		next[count].lead_id = moves[i].lead_id;
 		next[count].from_stage = moves[i].to_stage;
 		next[count].to_stage = pstrdup(reason->next_stage);
-		next[count].reason = transition_reason(reason->next_stage, moves[i].reason);
+		next[count].reason = moves[i].reason;
 		next[count++].at = Max(moves[i].at, at);
 	}
 	transition_onward(next, count);
@@ -592,16 +592,6 @@ transition_revisit(const int64 *leads, int n)
 	};
 
 	move_listed(&update, "lead", from, lengthof(from));
-}
-
-const char *
-transition_reason(const char *to_stage, const char *reason)
-{
-	const Lifecycle *lifecycle = &stage_config()->lifecycle;
-
-	if (reason && (stage_reason_find(lifecycle, to_stage, reason) || !stage_has_reasons(lifecycle, to_stage)))
-		return reason;
-	return NULL;
 }
 
 static bool

@@ -48,9 +48,6 @@ typedef struct NextMove
 } NextMove;
 extern void transition_onward(const NextMove *moves, int n);
 
-/* The reason with which it goes on to another stage, where that takes it; NULL = none. */
-extern const char *transition_reason(const char *to_stage, const char *reason);
-
 /*
  * Deal-driven moves by the system, from wherever the lead stands: stage
  * entered at "at", but never before the previous move.
