@@ -113,7 +113,9 @@ repair_stages(Datum ids)
 	};
 	static EngineStatement history = {
 		"INSERT INTO leadflow.stage_history (lead_id, entered_at, to_stage, team, cycle)"
-		" SELECT l.id, l.stage_since, l.stage, 'system', 1 FROM leadflow.leads l WHERE l.id = ANY ($1)"
+		" SELECT l.id, l.stage_since, l.stage, 'system',"
+		"  coalesce((SELECT s.cycle FROM leadflow.score_state s WHERE s.lead_id = l.id), 1)"
+		" FROM leadflow.leads l WHERE l.id = ANY ($1)"
 		" AND NOT EXISTS (SELECT FROM leadflow.stage_history h WHERE h.lead_id = l.id)", 1, {INT8ARRAYOID}
 	};
 	static EngineStatement left = {
@@ -127,6 +129,16 @@ repair_stages(Datum ids)
 		" FROM leadflow.leads l CROSS JOIN LATERAL (SELECT * FROM leadflow.stage_history h"
 		"  WHERE h.lead_id = l.id ORDER BY h.entered_at DESC, h.id DESC LIMIT 1) h"
 		" WHERE l.id = ANY ($1) AND h.left_at IS NOT NULL", 1, {INT8ARRAYOID}
+	};
+	static EngineStatement cycle = {
+		"UPDATE leadflow.score_state s SET cycle = h.cycle, cycle_since = h.since"
+		" FROM (SELECT DISTINCT ON (h.lead_id) h.lead_id, h.cycle,"
+		"   CASE WHEN h.cycle > 1 THEN min(h.entered_at) OVER (PARTITION BY h.lead_id, h.cycle) END AS since"
+		"  FROM leadflow.stage_history h WHERE h.lead_id = ANY ($1)"
+		"   AND NOT EXISTS (SELECT FROM leadflow.stage_history m WHERE m.lead_id = h.lead_id AND m.merged_from IS NOT NULL)"
+		"  ORDER BY h.lead_id, h.cycle DESC) h"
+		" WHERE h.lead_id = s.lead_id AND (s.cycle, s.cycle_since) IS DISTINCT FROM (h.cycle, h.since)",
+		1, {INT8ARRAYOID}
 	};
 	static EngineStatement decided = {
 		"UPDATE leadflow.handoffs h SET decided_at = greatest(l.stage_since, h.offered_at), decision = l.stage"
@@ -159,6 +171,7 @@ repair_stages(Datum ids)
 	engine_execute(&history, &ids, NULL);
 	engine_execute(&left, &ids, NULL);
 	engine_execute(&entered, &ids, NULL);
+	engine_execute(&cycle, &ids, NULL);
 	engine_execute(&decided, &ids, NULL);
 	engine_execute(&offered, &ids, NULL);
 	engine_execute(&watch, (Datum[]) {ids, Int32GetDatum(WATCH_GATE), Int32GetDatum(WATCH_HANDOFF),

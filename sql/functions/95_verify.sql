@@ -429,11 +429,29 @@ BEGIN
 		NULL
 	FROM (SELECT l.id, l.stage, l.stage_since FROM leadflow.leads l WHERE l.id BETWEEN $1 AND $2) l
 	FULL JOIN (SELECT * FROM history h WHERE h.is_last) h ON h.lead_id = l.id
-	WHERE h.to_stage IS DISTINCT FROM l.stage OR h.entered_at IS DISTINCT FROM l.stage_since;
+	WHERE h.to_stage IS DISTINCT FROM l.stage OR h.entered_at IS DISTINCT FROM l.stage_since
+	UNION ALL
+	-- leads that were merged have the cycles of both in their history
+	SELECT
+		'cycle',
+		s.lead_id::text,
+		format('%s since %s', s.cycle, coalesce(s.cycle_since::text, '-')),
+		format('%s since %s', c.cycle, coalesce(c.since::text, '-')),
+		s.lead_id,
+		NULL
+	FROM leadflow.score_state s
+	JOIN (
+		SELECT h.lead_id, h.cycle, CASE WHEN h.cycle > 1 THEN min(h.entered_at) END AS since,
+			row_number() OVER (PARTITION BY h.lead_id ORDER BY h.cycle DESC) AS nth,
+			sum(count(h.merged_from)) OVER (PARTITION BY h.lead_id) AS merged
+		FROM history h
+		GROUP BY h.lead_id, h.cycle
+	) c ON c.lead_id = s.lead_id AND c.nth = 1 AND c.merged = 0
+	WHERE s.lead_id BETWEEN $1 AND $2 AND (s.cycle, s.cycle_since) IS DISTINCT FROM (c.cycle, c.since);
 END
 $$;
 COMMENT ON FUNCTION leadflow._verify_history(bigint, bigint) IS
-	'verify(): the history of each lead is a chain that ends in leads.stage and stage_since.';
+	'verify(): the history of each lead is a chain that ends in leads.stage and stage_since, and the present cycle is its last.';
 
 -- What became of each time a lead was given to sales. Stages of category handoff are
 -- sales' to decide on; those and category sales are in sales' hands. A stage that was

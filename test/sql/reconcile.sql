@@ -59,6 +59,7 @@ INSERT INTO public.damage (what, lead_range, elsewhere, statement) VALUES
 	('watch of a credited lead', '[9,9]', '[10,]', $$UPDATE leadflow.score_state SET watch = watch & ~6 WHERE lead_id = 9$$),
 	('stage moved', '[10,11]', '[,9]', $$UPDATE leadflow.leads SET stage = 'sql', stage_since = '2026-03-02 09:30Z' WHERE id = 10$$),
 	('history gone', '[11,11]', '[,10]', $$DELETE FROM leadflow.stage_history WHERE lead_id = 11$$),
+	('cycle', '[11,11]', '[,10]', $$UPDATE leadflow.score_state SET cycle = 4, cycle_since = NULL WHERE lead_id = 11$$),
 	('decision gone', '[12,]', '[,11]', $$UPDATE leadflow.handoffs SET decided_at = NULL, decision = NULL WHERE lead_id = 12$$),
 	('touches', '[12,]', '[,11]', $$UPDATE leadflow.handoffs SET touches = 7 WHERE lead_id = 12$$),
 	('clock', '[6,6]', '[7,]', $$UPDATE leadflow.sla_clocks SET state = 'running', stopped_at = NULL WHERE lead_id = 6 AND metric = 'time_to_first_touch'$$),

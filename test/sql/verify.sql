@@ -228,6 +228,10 @@ SELECT * FROM leadflow.verify();
 :found
 :damage UPDATE leadflow.stage_history SET left_at = NULL WHERE lead_id = 6 AND to_stage = 'mql';
 :found
+:damage UPDATE leadflow.score_state SET cycle = cycle + 1 WHERE lead_id = 3;
+:found
+:damage UPDATE leadflow.score_state SET cycle_since = '2026-03-01' WHERE lead_id = 6;
+:found
 :damage INSERT INTO leadflow.stage_history (lead_id, entered_at, id, to_stage, team, cycle) VALUES (-3, '2026-03-01', 1000000, 'lead', 'system', 1);
 :found
 
