@@ -163,6 +163,21 @@ repair_stages(Datum ids)
 		" WHERE w.id = s.lead_id AND s.watch <> w.watch",
 		6, {INT8ARRAYOID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID}
 	};
+	static EngineStatement reviewed = {
+		"UPDATE leadflow.reviews r SET closed_by = 'moved', closed_at = greatest(r.opened_at,"
+		"  (SELECT h.left_at FROM leadflow.stage_history h WHERE h.lead_id = r.lead_id AND h.id = r.history_id))"
+		" WHERE r.lead_id = ANY ($1) AND r.closed_at IS NULL AND NOT EXISTS (SELECT FROM leadflow.stage_history h"
+		"  WHERE h.lead_id = r.lead_id AND h.id = r.history_id AND h.left_at IS NULL)", 1, {INT8ARRAYOID}
+	};
+	static EngineStatement enrolled = {
+		"UPDATE leadflow.nurture_enrolments e SET left_at = h.left_at,"
+		"  left_for = (SELECT n.to_stage FROM leadflow.stage_history n WHERE n.lead_id = h.lead_id"
+		"   AND (n.entered_at, n.id) > (h.entered_at, h.id) ORDER BY n.entered_at, n.id LIMIT 1)"
+		" FROM leadflow.stage_history h WHERE e.lead_id = ANY ($1) AND h.lead_id = e.lead_id"
+		"  AND h.entered_at = e.enrolled_at AND h.to_stage = 'nurture' AND h.merged_from IS NULL"
+		"  AND NOT EXISTS (SELECT FROM leadflow.stage_history o WHERE o.lead_id = e.lead_id"
+		"   AND o.entered_at = e.enrolled_at AND o.to_stage = 'nurture' AND o.left_at IS NOT DISTINCT FROM e.left_at)", 1, {INT8ARRAYOID}
+	};
 	EngineContext engine;
 
 	engine_enter(&engine);
@@ -174,6 +189,8 @@ repair_stages(Datum ids)
 	engine_execute(&cycle, &ids, NULL);
 	engine_execute(&decided, &ids, NULL);
 	engine_execute(&offered, &ids, NULL);
+	engine_execute(&reviewed, &ids, NULL);
+	engine_execute(&enrolled, &ids, NULL);
 	engine_execute(&watch, (Datum[]) {ids, Int32GetDatum(WATCH_GATE), Int32GetDatum(WATCH_HANDOFF),
 									  Int32GetDatum(WATCH_TOUCH), Int32GetDatum(WATCH_CREDIT),
 									  Int32GetDatum(WATCH_EVIDENCE)}, NULL);

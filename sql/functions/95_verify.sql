@@ -888,6 +888,73 @@ $$;
 COMMENT ON FUNCTION leadflow._verify_credits(bigint, bigint) IS
 	'verify(): the credits of won deals under the active models, to the cent.';
 
+CREATE OR REPLACE FUNCTION leadflow._verify_reviews(
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
+RETURNS TABLE (check_name text, object_id text, kept text, recomputed text,
+	lead_id bigint, deal_id bigint)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
+SET timezone = 'UTC'
+SET enable_nestloop = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT
+		'reviews',
+		format('%s of lead %s', r.id, r.lead_id),
+		'open',
+		coalesce('closed at ' || h.left_at, 'no such rejection'),
+		r.lead_id,
+		NULL::bigint
+	FROM leadflow.reviews r
+	LEFT JOIN leadflow.stage_history h ON h.lead_id = r.lead_id AND h.id = r.history_id
+		AND h.lead_id BETWEEN $1 AND $2
+	WHERE r.lead_id BETWEEN $1 AND $2 AND r.closed_at IS NULL AND (h.id IS NULL OR h.left_at IS NOT NULL)
+	UNION ALL
+	SELECT
+		'review_verdict',
+		format('%s of lead %s', r.id, r.lead_id),
+		r.verdict,
+		format('%s for uphold, %s for overturn', coalesce(v.uphold, 0), coalesce(v.overturn, 0)),
+		r.lead_id,
+		NULL
+	FROM leadflow.reviews r
+	LEFT JOIN (
+		SELECT
+			v.review_id,
+			count(*) FILTER (WHERE v.verdict = 'uphold') AS uphold,
+			count(*) FILTER (WHERE v.verdict = 'overturn') AS overturn
+		FROM leadflow.review_votes v
+		GROUP BY v.review_id
+	) v ON v.review_id = r.id
+	WHERE r.lead_id BETWEEN $1 AND $2 AND r.closed_by = 'votes'
+		-- a tie that nobody was left to break is upheld
+		AND r.verdict IS DISTINCT FROM CASE WHEN v.overturn > v.uphold THEN 'overturn' WHEN v.review_id IS NOT NULL THEN 'uphold' END
+	UNION ALL
+	SELECT
+		'nurture_enrolments',
+		format('%s of lead %s', e.id, e.lead_id),
+		coalesce('left at ' || e.left_at, 'in it'),
+		coalesce('left at ' || h.left_at, 'in it'),
+		e.lead_id,
+		NULL
+	FROM leadflow.nurture_enrolments e
+	JOIN (
+		SELECT h.lead_id, h.entered_at, array_agg(coalesce(h.left_at, 'infinity')) AS ends,
+			nullif(max(coalesce(h.left_at, 'infinity')), 'infinity') AS left_at
+		FROM leadflow.stage_history h
+		WHERE h.lead_id BETWEEN $1 AND $2 AND h.to_stage = 'nurture' AND h.merged_from IS NULL
+		GROUP BY h.lead_id, h.entered_at
+	) h ON h.lead_id = e.lead_id AND h.entered_at = e.enrolled_at
+	WHERE e.lead_id BETWEEN $1 AND $2 AND coalesce(e.left_at, 'infinity') <> ALL (h.ends);
+END
+$$;
+COMMENT ON FUNCTION leadflow._verify_reviews(bigint, bigint) IS
+	'verify(): a case of review is open only while the lead stands where it was sent, verdicts are what the votes say, and an enrolment in a nurture program ends when the lead leaves nurture.';
+
 CREATE OR REPLACE FUNCTION leadflow._verify_references(
 	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
 RETURNS TABLE (check_name text, object_id text, kept text, recomputed text,
@@ -927,11 +994,21 @@ BEGIN
 	SELECT 'sla_clocks', format('%s of lead %s', k.id, k.lead_id), 'lead ' || k.lead_id, 'no such lead', k.lead_id, NULL
 	FROM leadflow.sla_clocks k
 	LEFT JOIN leadflow.leads l ON l.id = k.lead_id AND l.id BETWEEN $1 AND $2
-	WHERE k.lead_id BETWEEN $1 AND $2 AND l.id IS NULL;
+	WHERE k.lead_id BETWEEN $1 AND $2 AND l.id IS NULL
+	UNION ALL
+	SELECT 'reviews', format('%s of lead %s', r.id, r.lead_id), 'lead ' || r.lead_id, 'no such lead', r.lead_id, NULL
+	FROM leadflow.reviews r
+	LEFT JOIN leadflow.leads l ON l.id = r.lead_id AND l.id BETWEEN $1 AND $2
+	WHERE r.lead_id BETWEEN $1 AND $2 AND l.id IS NULL
+	UNION ALL
+	SELECT 'nurture_enrolments', format('%s of lead %s', e.id, e.lead_id), 'lead ' || e.lead_id, 'no such lead', e.lead_id, NULL
+	FROM leadflow.nurture_enrolments e
+	LEFT JOIN leadflow.leads l ON l.id = e.lead_id AND l.id BETWEEN $1 AND $2
+	WHERE e.lead_id BETWEEN $1 AND $2 AND l.id IS NULL;
 END
 $$;
 COMMENT ON FUNCTION leadflow._verify_references(bigint, bigint) IS
-	'verify(): activities, hand-offs and clocks belong to leads (campaigns, members) that exist.';
+	'verify(): activities, hand-offs, clocks, cases of review and enrolments belong to leads (campaigns, members) that exist.';
 
 -- All checks; lead_id and deal_id say what a row is about.
 CREATE OR REPLACE FUNCTION leadflow._verify(from_lead bigint, to_lead bigint)
@@ -948,6 +1025,7 @@ AS $$
 		UNION ALL SELECT * FROM leadflow._verify_history(r.lowest, r.highest)
 		UNION ALL SELECT * FROM leadflow._verify_handoffs(r.lowest, r.highest)
 		UNION ALL SELECT * FROM leadflow._verify_clocks(r.lowest, r.highest)
+		UNION ALL SELECT * FROM leadflow._verify_reviews(r.lowest, r.highest)
 		UNION ALL SELECT * FROM leadflow._verify_credits(r.lowest, r.highest)
 	) c
 $$;
