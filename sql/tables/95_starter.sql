@@ -204,6 +204,10 @@ INSERT INTO leadflow.queues (name) VALUES ('sales');
 INSERT INTO leadflow.routing_rules (position, name, queue_id)
 SELECT 1000, 'everybody else', id FROM leadflow.queues WHERE name = 'sales';
 
+-- Takes in whoever no other program does, so that nurture_list() has everybody.
+INSERT INTO leadflow.nurture_programs (name, position, description) VALUES
+	('everybody else', 1000, 'Leads in nurture that no other program takes.');
+
 INSERT INTO leadflow.public_email_domains (domain) VALUES
 	('aol.com'), ('fastmail.com'), ('free.fr'), ('freenet.de'), ('gmail.com'), ('gmx.at'), ('gmx.ch'), ('gmx.de'),
 	('gmx.net'), ('googlemail.com'), ('hotmail.com'), ('icloud.com'), ('laposte.net'), ('libero.it'), ('live.com'),
