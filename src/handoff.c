@@ -1,14 +1,10 @@
 /*-------------------------------------------------------------------------
  * handoff.c
- *	  Leads that are given to sales: to whom, why, and what became of it.
+ *	  Leads that are given to sales, and what became of it.
  *
  * A lead in a stage of category handoff has one open row in handoffs, any other lead
- * has none.  Who gets it: whom the client named in the same statement, else the
- * owner it has, if that is an active member of sales, else whose turn it is.
- * Under leadflow.quiet it stays with whoever has it.
- *
- * A queue is locked after the leads of the statement, once for all of them, and
- * until the transaction ends; so turns are exact whoever hands off at the same time.
+ * has none.  Who gets it: whom the client named in the same statement, else whom
+ * routing finds (route.c).  Under leadflow.quiet it stays with whoever has it.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -23,6 +19,7 @@
 #include "guc.h"
 #include "handoff.h"
 #include "handoff_store.h"
+#include "route.h"
 #include "stage_store.h"
 
 static bool
@@ -32,57 +29,9 @@ is_handoff(const char *category)
 }
 
 static bool
-is_active_sales(int64 member_id)
+is_category(const char *category, const char *name)
 {
-	const Member *member = member_id ? member_by_id(stage_config(), member_id) : NULL;
-
-	return member && member->active && member->team == TEAM_SALES;
-}
-
-/* ---- whose turn it is ---------------------------------------------------- */
-
-/* Gives the leads of these moves to whom the routing says, in their order. */
-static void
-route(Move **moves, Handoff **handoffs, int n)
-{
-	HandoffTarget target = handoff_target();
-	RoutingMember *members = NULL;
-	int			nmembers = 0;
-	int64	   *leads = palloc_array(int64, n);
-	int64	   *owners = palloc_array(int64, n);
-	int			changed = 0;
-
-	if (target.queue_id)
-		members = queue_enter(target.queue_id, &nmembers);
-	for (int i = 0; i < n; i++)
-	{
-		Handoff    *handoff = handoffs[i];
-
-		handoff->owner_id = 0;
-		handoff->queue = target.queue;
-		if (target.assignee_id)
-		{
-			handoff->owner_id = target.assignee_id;
-			handoff->why = psprintf("rule %s", target.rule);
-		}
-		else if (nmembers)
-		{
-			handoff->owner_id = members[routing_pick(members, nmembers)].member_id;
-			handoff->why = "round robin";
-		}
-		else
-			handoff->why = target.queue_id ? "nobody available" : "no queue";
-		if (moves[i]->owner_id != handoff->owner_id)
-		{
-			leads[changed] = moves[i]->lead_id;
-			owners[changed++] = handoff->owner_id;
-			moves[i]->owner_id = handoff->owner_id;
-		}
-	}
-	if (nmembers)
-		queue_leave(target.queue_id, members, nmembers);
-	if (changed)
-		stage_write_owners(leads, owners, changed);
+	return category && strcmp(category, name) == 0;
 }
 
 /* ---- into a hand-off and out of it --------------------------------------- */
@@ -128,6 +77,45 @@ decide(Move **moves, const LeadUpdate **changes, int n)
 	}
 }
 
+/*
+ * Routing, for leads that have entered the hand-off; a new owner is written to
+ * leads.  Only a lead that was here before has anything in its history for routing to
+ * ask; one that the engine brings back from a rejection is not for who had it.
+ */
+static void
+route(Move **moves, Handoff **handoffs, int n)
+{
+	RouteLead  *leads = palloc0_array(RouteLead, n);
+	int64	   *ids = palloc_array(int64, n);
+	int64	   *owners = palloc_array(int64, n);
+	int			changed = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		const Move *move = moves[i];
+
+		leads[i].lead_id = move->lead_id;
+		leads[i].owner_id = move->owner_id;
+		leads[i].account_id = move->account_id;
+		leads[i].another = is_category(move->from_category, "recycle") && strcmp(move->team, "system") == 0;
+		leads[i].returns = move->owner_id != 0 || move->cycle > 1 || !is_category(move->from_category, "marketing");
+		leads[i].counted = true;
+	}
+	route_leads(leads, n, clock_now());
+	for (int i = 0; i < n; i++)
+	{
+		handoffs[i]->owner_id = leads[i].taker_id;
+		handoffs[i]->queue = leads[i].queue;
+		handoffs[i]->why = leads[i].why;
+		if (moves[i]->owner_id == leads[i].taker_id)
+			continue;
+		ids[changed] = moves[i]->lead_id;
+		owners[changed++] = moves[i]->owner_id = leads[i].taker_id;
+	}
+	if (changed)
+		stage_write_owners(ids, owners, changed);
+}
+
 static void
 offer(Move **moves, const LeadUpdate **changes, int n)
 {
@@ -145,8 +133,6 @@ offer(Move **moves, const LeadUpdate **changes, int n)
 			handoffs[i].why = "quiet load";
 		else if (changes[i] && changes[i]->owner_given)
 			handoffs[i].why = "given";
-		else if (is_active_sales(moves[i]->owner_id))
-			handoffs[i].why = "owner";
 		else
 		{
 			routed[nrouted] = moves[i];

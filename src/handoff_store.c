@@ -1,24 +1,254 @@
 /*-------------------------------------------------------------------------
  * handoff_store.c
- *	  Rows of handoffs, queues and whose turn it is.
+ *	  Rows of handoffs, queues as configured, and whose turn it is.
  *
- * Owns the statements on handoffs, queues, queue_members, queue_state and
- * routing_rules.  The lock of a queue's row guards its queue_state: it is only locked,
- * never updated, so waiting for it fails in no isolation level but SERIALIZABLE.
+ * Owns the statements on handoffs, queues, queue_members, queue_state,
+ * routing_rules and absences.  A queue's row of queue_state is locked at its latest
+ * version and written in place, so waiting for it fails in no isolation level but
+ * SERIALIZABLE.
+ *
+ * Locks are taken in this order: leads, their state rows, queues by id, members
+ * with a capacity by id.  Members are locked against each other's hand-offs alone; foreign keys
+ * to them don't wait.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/table.h"
+#include "access/tableam.h"
 #include "catalog/pg_type.h"
+#include "executor/executor.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "calendar_store.h"
 #include "compat.h"
+#include "config_cache.h"
 #include "handoff_store.h"
 #include "row_lock.h"
 #include "spi.h"
 #include "stage_store.h"
+
+/* Credits are kept in parts of a lead this much finer than weights, so that other weights can take them over. */
+#define WEIGHT_UNIT 1024
+
+/* ---- as configured --------------------------------------------------------- */
+
+static bool
+spi_bool(uint64 r, int i)
+{
+	bool		isnull;
+	Datum		value = spi_value(r, i, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
+static TimestampTz
+spi_time(uint64 r, int i)
+{
+	bool		isnull;
+
+	return DatumGetTimestampTz(spi_value(r, i, &isnull));
+}
+
+static void
+load_people(RoutingConfig *config, MemoryContext context)
+{
+	static EngineStatement people = {
+		"SELECT m.id, m.full_name, m.team, m.active, m.weight::bigint, coalesce(m.capacity, -1)::bigint, c.id"
+		" FROM leadflow.team_members m LEFT JOIN leadflow.calendars c ON c.id = m.calendar_id ORDER BY m.id"
+	};
+	static EngineStatement absences = {
+		"SELECT member_id, coalesce(lower(during), '-infinity'), coalesce(upper(during), 'infinity'),"
+		"  lower_inc(during), upper_inc(during) OR upper_inf(during), cover_id"
+		" FROM leadflow.absences ORDER BY member_id, id"
+	};
+	RoutingAbsence *all;
+	int			n = (int) engine_query(&people, NULL, NULL);
+
+	MemoryContextSwitchTo(context);
+	config->npeople = n;
+	config->people = palloc0_array(RoutingPerson, n + 1);
+	for (int i = 0; i < n; i++)
+	{
+		RoutingPerson *person = &config->people[i];
+
+		person->id = spi_int64(i, 1);
+		person->name = spi_text(i, 2);
+		person->team = team_bit(spi_text(i, 3));
+		person->active = spi_bool(i, 4);
+		person->weight = spi_int64(i, 5);
+		person->capacity = spi_int64(i, 6);
+		person->calendar_id = spi_int64(i, 7);
+	}
+
+	n = (int) engine_query(&absences, NULL, NULL);
+	MemoryContextSwitchTo(context);
+	all = palloc0_array(RoutingAbsence, n + 1);
+	for (int i = 0; i < n; i++)
+	{
+		int			p = routing_person(config->people, config->npeople, spi_int64(i, 1));
+		int64		cover = spi_int64(i, 6);
+
+		all[i].from = spi_time(i, 2);
+		all[i].until = spi_time(i, 3);
+		all[i].from_inclusive = spi_bool(i, 4);
+		all[i].until_inclusive = spi_bool(i, 5);
+		all[i].cover = cover ? routing_person(config->people, config->npeople, cover) : -1;
+		if (p < 0)
+			continue;
+		if (config->people[p].nabsences++ == 0)
+			config->people[p].absences = &all[i];
+	}
+}
+
+/* A queue without members is every active member of sales.  Weight 0 takes no part. */
+static void
+load_queues(RoutingConfig *config, MemoryContext context)
+{
+	static EngineStatement queues = {
+		"SELECT id, name FROM leadflow.queues ORDER BY id"
+	};
+	static EngineStatement members = {
+		"SELECT q.id, m.id, coalesce(q.weight, m.weight)::bigint"
+		" FROM (SELECT q.id, e.member_id, e.weight FROM leadflow.queues q"
+		"   JOIN leadflow.queue_members e ON e.queue_id = q.id"
+		"  UNION ALL SELECT q.id, m.id, NULL FROM leadflow.queues q JOIN leadflow.team_members m ON m.team = 'sales'"
+		"   WHERE NOT EXISTS (SELECT FROM leadflow.queue_members e WHERE e.queue_id = q.id)) q"
+		" JOIN leadflow.team_members m ON m.id = q.member_id"
+		" WHERE m.active AND coalesce(q.weight, m.weight) > 0 ORDER BY q.id, m.id"
+	};
+	int			n = (int) engine_query(&queues, NULL, NULL);
+	int			q = 0;
+	int		   *people;
+	int64	   *weights;
+
+	MemoryContextSwitchTo(context);
+	config->nqueues = n;
+	config->queues = palloc0_array(RoutingQueue, n + 1);
+	for (int i = 0; i < n; i++)
+	{
+		config->queues[i].id = spi_int64(i, 1);
+		config->queues[i].name = spi_text(i, 2);
+	}
+
+	n = (int) engine_query(&members, NULL, NULL);
+	MemoryContextSwitchTo(context);
+	people = palloc_array(int, n + 1);
+	weights = palloc_array(int64, n + 1);
+	for (int i = 0; i < n; i++)
+	{
+		int64		queue_id = spi_int64(i, 1);
+
+		people[i] = routing_person(config->people, config->npeople, spi_int64(i, 2));
+		weights[i] = spi_int64(i, 3) * WEIGHT_UNIT;
+		while (q < config->nqueues && config->queues[q].id < queue_id)
+			q++;
+		if (q == config->nqueues || config->queues[q].id != queue_id || people[i] < 0)
+			continue;			/* read a moment earlier: the cache is stale already */
+		if (config->queues[q].nmembers++ == 0)
+		{
+			config->queues[q].members = &people[i];
+			config->queues[q].weights = &weights[i];
+		}
+	}
+}
+
+static int
+queue_by_id(const RoutingConfig *config, int64 id)
+{
+	for (int i = 0; i < config->nqueues; i++)
+	{
+		if (config->queues[i].id == id)
+			return i;
+	}
+	return -1;
+}
+
+static RoutingStrategy
+strategy_of(const char *name)
+{
+	return strcmp(name, "least_loaded") == 0 ? ROUTE_LEAST_LOADED :
+		strcmp(name, "owner") == 0 ? ROUTE_OWNER : ROUTE_ROUND_ROBIN;
+}
+
+static void
+load_rules(RoutingConfig *config, MemoryContext context)
+{
+	static EngineStatement rules = {
+		"SELECT name, condition, queue_id, assignee_id, strategy FROM leadflow.routing_rules ORDER BY position, id"
+	};
+	int			n = (int) engine_query(&rules, NULL, NULL);
+	bool		last = false;
+
+	MemoryContextSwitchTo(context);
+	config->rules = palloc0_array(RoutingRule, n + 2);
+	for (int i = 0; i < n && !last; i++)
+	{
+		RoutingRule *rule = &config->rules[config->nrules];
+		int64		queue_id = spi_int64(i, 3);
+		int64		assignee = spi_int64(i, 4);
+		bool		isnull;
+		Datum		condition = spi_value(i, 2, &isnull);
+
+		rule->name = spi_text(i, 1);
+		rule->condition = isnull ? NULL : condition_make(condition);
+		rule->queue = queue_id ? queue_by_id(config, queue_id) : -1;
+		rule->assignee = assignee ? routing_person(config->people, config->npeople, assignee) : -1;
+		rule->strategy = strategy_of(spi_text(i, 5));
+		if (rule->queue < 0 && rule->assignee < 0)
+			continue;
+		config->nrules++;
+		config->conditional |= rule->condition != NULL;
+		/* what comes after it is never asked */
+		last = rule->condition == NULL && rule->queue >= 0;
+	}
+	if (!last && config->nqueues > 0)
+	{
+		RoutingRule *rule = &config->rules[config->nrules++];
+
+		rule->queue = 0;
+		rule->assignee = -1;
+	}
+}
+
+static void *
+load_config(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	RoutingConfig *config = palloc0(sizeof(RoutingConfig));
+
+	load_people(config, context);
+	load_queues(config, context);
+	load_rules(config, context);
+	return config;
+}
+
+const RoutingConfig *
+routing_config(void)
+{
+	static const char *const tables[] = {
+		"team_members", "absences", "calendars", "queues", "queue_members", "routing_rules", NULL
+	};
+	static ConfigPart part = {
+		.name = "leadflow routing",
+		.tables = tables,
+		.load = load_config
+	};
+
+	return config_get(&part);
+}
+
+bool
+routing_at_work(const RoutingPerson *person, TimestampTz at)
+{
+	return person->calendar_id == 0 || calendar_is_open(calendar_get(person->calendar_id), at);
+}
+
+/* ---- rows of handoffs ------------------------------------------------------ */
+
 
 /* Of what these statements return, lead by lead; both in id order. */
 static int64
@@ -33,13 +263,12 @@ void
 handoff_open(Handoff *handoffs, int n)
 {
 	static EngineStatement open = {
-		"WITH o AS (INSERT INTO leadflow.handoffs"
-		"  (lead_id, offered_at, owner_id, queue, why, decided_at, decision)"
-		"  SELECT lead_id, at, nullif(owner_id, 0), queue, why,"
-		"   CASE WHEN decision IS NOT NULL THEN at END, decision"
-		"  FROM unnest($1, $2, $3, $4, $5, $6) m (lead_id, at, owner_id, queue, why, decision)"
-		"  RETURNING lead_id, id)"
-		" SELECT lead_id, id FROM o ORDER BY lead_id",
+		"INSERT INTO leadflow.handoffs"
+		" (lead_id, offered_at, owner_id, queue, why, decided_at, decision, assigned_at)"
+		" SELECT lead_id, at, nullif(owner_id, 0), queue, why,"
+		"  CASE WHEN decision IS NOT NULL THEN at END, decision, CASE WHEN owner_id <> 0 THEN at END"
+		" FROM unnest($1, $2, $3, $4, $5, $6) m (lead_id, at, owner_id, queue, why, decision)"
+		" RETURNING lead_id, id",
 		6, {
 			INT8ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, TEXTARRAYOID,
 			TEXTARRAYOID, TEXTARRAYOID
@@ -114,108 +343,335 @@ handoff_decide(const int64 *leads, const TimestampTz *at, const char *const *dec
 	engine_leave(&engine);
 }
 
-/* The first rule that asks for nothing, else the oldest queue. */
-HandoffTarget
-handoff_target(void)
+void
+handoff_assign(const int64 *leads, const int64 *owners, const char *const *why, TimestampTz at, int n)
 {
-	static EngineStatement target = {
-		"(SELECT r.queue_id, q.name, r.assignee_id, r.name FROM leadflow.routing_rules r"
-		"  LEFT JOIN leadflow.queues q ON q.id = r.queue_id"
-		"  LEFT JOIN leadflow.team_members m ON m.id = r.assignee_id"
-		"  WHERE r.condition IS NULL AND (r.assignee_id IS NULL OR m.active)"
-		"  ORDER BY r.position, r.id LIMIT 1)"
-		" UNION ALL"
-		" (SELECT q.id, q.name, NULL, NULL FROM leadflow.queues q ORDER BY q.id LIMIT 1)"
-		" LIMIT 1"
+	static EngineStatement assign = {
+		"UPDATE leadflow.handoffs h SET owner_id = m.owner_id, assigned_at = greatest($4, h.offered_at),"
+		"  why = CASE WHEN h.why = 'reassigned' THEN h.why ELSE coalesce(m.why, h.why) END"
+		" FROM unnest($1, $2, $3) m (lead_id, owner_id, why)"
+		" WHERE h.lead_id = m.lead_id AND h.decided_at IS NULL AND h.owner_id IS NULL",
+		4, {INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID}
+	};
+	EngineContext engine;
+	Datum		values[4];
+
+	values[0] = int8_array(leads, n);
+	values[1] = int8_array(owners, n);
+	values[2] = text_array(why, n);
+	values[3] = TimestampTzGetDatum(at);
+	engine_enter(&engine);
+	engine_plan_by_index();
+	(void) engine_execute(&assign, values, NULL);
+	engine_leave(&engine);
+}
+
+char *
+handoff_last_queue(int64 lead_id)
+{
+	static EngineStatement last = {
+		"SELECT queue FROM leadflow.handoffs WHERE lead_id = $1 AND queue IS NOT NULL"
+		" ORDER BY offered_at DESC, id DESC LIMIT 1",
+		1, {INT8OID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
 	EngineContext engine;
-	HandoffTarget found = {0};
+	Datum		id = Int64GetDatum(lead_id);
+	char	   *queue = NULL;
 
 	engine_enter(&engine);
-	if (engine_query(&target, NULL, NULL) > 0)
+	if (engine_query(&last, &id, NULL) > 0)
 	{
 		MemoryContextSwitchTo(caller);
-		found.queue_id = spi_int64(0, 1);
-		found.queue = spi_text(0, 2);
-		found.assignee_id = spi_int64(0, 3);
-		found.rule = spi_text(0, 4);
+		queue = spi_text(0, 1);
+	}
+	engine_leave(&engine);
+	return queue;
+}
+
+/* ---- what routing asks about leads --------------------------------------- */
+
+static void
+take_ids(IdSet *set, Datum array)
+{
+	Datum	   *ids;
+	int			n;
+
+	deconstruct_array(DatumGetArrayTypeP(array), INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
+					  &ids, NULL, &n);
+	for (int i = 0; i < n; i++)
+		ids_add(set, DatumGetInt64(ids[i]));
+	ids_sort(set);
+}
+
+/* The cycle that ended is that of the stage which was left; it began with the first row that has its number. */
+void
+handoff_left_sales(const int64 *leads, int n, LeftSales *left)
+{
+	static EngineStatement statement = {
+		"SELECT x.lead_id, r.returns_to, o.owners, o.last_owner"
+		" FROM unnest($1) l (id)"
+		" CROSS JOIN LATERAL (SELECT h.* FROM leadflow.stage_history h"
+		"  WHERE h.lead_id = l.id"
+		"   AND (SELECT f.category IN ('handoff', 'sales') FROM leadflow.stages f WHERE f.name = h.from_stage)"
+		"   AND (SELECT t.category NOT IN ('handoff', 'sales') FROM leadflow.stages t WHERE t.name = h.to_stage)"
+		"  ORDER BY h.entered_at DESC, h.id DESC LIMIT 1) x"
+		" LEFT JOIN leadflow.stage_reasons r ON r.stage = x.to_stage AND r.reason = x.reason"
+		" CROSS JOIN LATERAL (SELECT p.cycle FROM leadflow.stage_history p"
+		"  WHERE p.lead_id = x.lead_id AND (p.entered_at, p.id) < (x.entered_at, x.id)"
+		"  ORDER BY p.entered_at DESC, p.id DESC LIMIT 1) c"
+		" CROSS JOIN LATERAL (SELECT min(p.entered_at) AS since FROM leadflow.stage_history p"
+		"  WHERE p.lead_id = x.lead_id AND p.cycle = c.cycle) s"
+		" CROSS JOIN LATERAL (SELECT array_agg(DISTINCT h.owner_id) AS owners,"
+		"   (array_agg(h.owner_id ORDER BY h.offered_at DESC, h.id DESC))[1] AS last_owner"
+		"  FROM leadflow.handoffs h"
+		"  WHERE h.lead_id = x.lead_id AND h.owner_id IS NOT NULL AND h.offered_at >= s.since) o"
+		" ORDER BY x.lead_id",
+		1, {INT8ARRAYOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	EngineContext engine;
+	Datum		argument = int8_array(leads, n);
+	uint64		nrows;
+	uint64		r = 0;
+
+	memset(left, 0, sizeof(LeftSales) * n);
+	engine_enter(&engine);
+	engine_plan_by_index();
+	nrows = engine_query(&statement, &argument, NULL);
+	MemoryContextSwitchTo(caller);
+	for (int i = 0; i < n && r < nrows; i++)
+	{
+		bool		isnull;
+		Datum		owners;
+
+		if (spi_int64(r, 1) != leads[i])
+			continue;
+		left[i].found = true;
+		left[i].returns_to = spi_text(r, 2);
+		owners = spi_value(r, 3, &isnull);
+		if (!isnull)
+			take_ids(&left[i].owners, owners);
+		left[i].last_owner = spi_int64(r, 4);
+		r++;
+	}
+	engine_leave(&engine);
+}
+
+/*
+ * Leads that are being handed off by this very statement have no offer yet, and don't count
+ * until it is their turn.
+ */
+AccountOwners *
+account_owners(const IdSet *accounts, int *nfound)
+{
+	static EngineStatement statement = {
+		"WITH at_sales AS MATERIALIZED (SELECT array_agg(name) AS names FROM leadflow.stages"
+		"  WHERE category IN ('handoff', 'sales', 'won')),"
+		" offered AS MATERIALIZED (SELECT array_agg(name) AS names FROM leadflow.stages WHERE category = 'handoff')"
+		" SELECT a.id, a.owner_id, o.leads, o.owners FROM leadflow.accounts a"
+		" LEFT JOIN LATERAL (SELECT array_agg(x.id ORDER BY x.stage_since DESC, x.id DESC) AS leads,"
+		"   array_agg(x.owner_id ORDER BY x.stage_since DESC, x.id DESC) AS owners"
+		"  FROM (SELECT l.id, l.owner_id, l.stage_since FROM leadflow.leads l"
+		"   WHERE l.account_id = a.id AND l.stage = ANY ((SELECT s.names FROM at_sales s)) AND l.owner_id IS NOT NULL"
+		"    AND (l.stage <> ALL ((SELECT s.names FROM offered s)) OR EXISTS (SELECT FROM leadflow.handoffs h"
+		"     WHERE h.lead_id = l.id AND h.decided_at IS NULL OFFSET 0))"
+		"   ORDER BY l.stage_since DESC, l.id DESC LIMIT 20) x) o ON true"
+		" WHERE a.id = ANY ($1) ORDER BY a.id",
+		1, {INT8ARRAYOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	AccountOwners *found;
+	EngineContext engine;
+	Datum		argument = int8_array(accounts->ids, accounts->n);
+
+	engine_enter(&engine);
+	engine_plan_by_index();
+	*nfound = (int) engine_query(&statement, &argument, NULL);
+	MemoryContextSwitchTo(caller);
+	found = palloc0_array(AccountOwners, *nfound + 1);
+	for (int i = 0; i < *nfound; i++)
+	{
+		bool		isnull;
+		Datum		leads;
+		Datum	   *ids;
+		Datum	   *owners;
+		int			nowners;
+
+		found[i].account_id = spi_int64(i, 1);
+		found[i].owner_id = spi_int64(i, 2);
+		leads = spi_value(i, 3, &isnull);
+		if (isnull)
+			continue;
+		deconstruct_array(DatumGetArrayTypeP(leads), INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
+						  &ids, NULL, &found[i].n);
+		deconstruct_array(DatumGetArrayTypeP(spi_value(i, 4, &isnull)), INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+						  TYPALIGN_DOUBLE, &owners, NULL, &nowners);
+		found[i].room = found[i].n;
+		found[i].leads = palloc_array(int64, found[i].n);
+		found[i].owners = palloc_array(int64, found[i].n);
+		for (int j = 0; j < found[i].n; j++)
+		{
+			found[i].leads[j] = DatumGetInt64(ids[j]);
+			found[i].owners[j] = DatumGetInt64(owners[j]);
+		}
 	}
 	engine_leave(&engine);
 	return found;
 }
 
-/*
- * A queue without members is every active member of sales.  Weight 0 takes no
- * part.
- */
-RoutingMember *
-queue_enter(int64 queue_id, int *n)
-{
-	static EngineStatement available = {
-		"SELECT m.id, coalesce(q.weight, m.weight)::bigint, coalesce(s.credit, 0)"
-		" FROM leadflow.team_members m"
-		" LEFT JOIN leadflow.queue_members q ON q.queue_id = $1 AND q.member_id = m.id"
-		" LEFT JOIN leadflow.queue_state s ON s.queue_id = $1 AND s.member_id = m.id"
-		" WHERE m.active AND coalesce(q.weight, m.weight) > 0"
-		"  AND CASE WHEN EXISTS (SELECT FROM leadflow.queue_members e WHERE e.queue_id = $1)"
-		"   THEN q.member_id IS NOT NULL ELSE m.team = 'sales' END"
-		" ORDER BY m.id",
-		1, {INT8OID}
-	};
-	MemoryContext caller = CurrentMemoryContext;
-	EngineContext engine;
-	RoutingMember *members;
-	Datum		value = Int64GetDatum(queue_id);
-
-	/* in this order: what is read must be what the one before left */
-	(void) row_lock_named("queues", queue_id, LockTupleNoKeyExclusive);
-	engine_enter(&engine);
-	*n = (int) engine_query(&available, &value, NULL);
-	MemoryContextSwitchTo(caller);
-	members = palloc0_array(RoutingMember, *n + 1);
-	for (int i = 0; i < *n; i++)
-	{
-		members[i].member_id = spi_int64(i, 1);
-		members[i].weight = spi_int64(i, 2);
-		members[i].credit = spi_int64(i, 3);
-	}
-	engine_leave(&engine);
-	if (*n)
-		routing_balance(members, *n);
-	return members;
-}
-
-/* Who takes no part any more loses what was due: nobody catches up later. */
 void
-queue_leave(int64 queue_id, const RoutingMember *members, int n)
+member_loads(const int64 *members, int n, int64 *loads)
 {
-	static EngineStatement forget = {
-		"DELETE FROM leadflow.queue_state WHERE queue_id = $1 AND member_id <> ALL ($2)",
-		2, {INT8OID, INT8ARRAYOID}
+	static EngineStatement statement = {
+		"SELECT owner_id, count(*) FROM leadflow.leads WHERE owner_id = ANY ($1) AND stage = ANY (("
+		"  SELECT array_agg(name) FROM leadflow.stages WHERE category IN ('handoff', 'sales')))"
+		" GROUP BY owner_id ORDER BY owner_id",
+		1, {INT8ARRAYOID}
 	};
-	static EngineStatement keep = {
-		"INSERT INTO leadflow.queue_state (queue_id, member_id, credit)"
-		" SELECT $1, m.member_id, m.credit FROM unnest($2, $3) m (member_id, credit)"
-		" ON CONFLICT (queue_id, member_id) DO UPDATE SET credit = excluded.credit"
-		"  WHERE queue_state.credit <> excluded.credit",
-		3, {INT8OID, INT8ARRAYOID, INT8ARRAYOID}
-	};
-	int64	   *ids = palloc_array(int64, n);
-	int64	   *credits = palloc_array(int64, n);
 	EngineContext engine;
-	Datum		values[3];
+	Datum		argument = int8_array(members, n);
+	uint64		nrows;
+	uint64		r = 0;
 
+	engine_enter(&engine);
+	nrows = engine_query(&statement, &argument, NULL);
 	for (int i = 0; i < n; i++)
 	{
-		ids[i] = members[i].member_id;
-		credits[i] = members[i].credit;
+		loads[i] = 0;
+		if (r < nrows && spi_int64(r, 1) == members[i])
+			loads[i] = spi_int64(r++, 2);
 	}
-	values[0] = Int64GetDatum(queue_id);
-	values[1] = int8_array(ids, n);
-	values[2] = int8_array(credits, n);
-	engine_enter(&engine);
-	(void) engine_execute(&forget, values, NULL);
-	(void) engine_execute(&keep, values, NULL);
 	engine_leave(&engine);
+}
+
+/* ---- whose turn it is ------------------------------------------------------ */
+
+/* Columns of queue_state, in order (sql/tables/50_handoff.sql). */
+enum
+{
+	STATE_QUEUE_ID,
+	STATE_MEMBERS,
+	STATE_CREDITS,
+	STATE_TOTAL,
+	QUEUE_STATE_COLUMNS
+};
+
+static int64 *
+read_ids(Datum array, int *n)
+{
+	Datum	   *elements;
+	int64	   *ids;
+
+	deconstruct_array(DatumGetArrayTypeP(array), INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
+					  &elements, NULL, n);
+	ids = palloc_array(int64, *n + 1);
+	for (int i = 0; i < *n; i++)
+		ids[i] = DatumGetInt64(elements[i]);
+	return ids;
+}
+
+static void
+read_state(TupleTableSlot *slot, QueueState *state)
+{
+	int			ncredits;
+
+	slot_getallattrs(slot);
+	state->members = read_ids(slot->tts_values[STATE_MEMBERS], &state->n);
+	state->credits = read_ids(slot->tts_values[STATE_CREDITS], &ncredits);
+	state->total = DatumGetInt64(slot->tts_values[STATE_TOTAL]);
+	state->n = Min(state->n, ncredits);
+}
+
+static Relation
+state_relation(LOCKMODE lock)
+{
+	Relation	rel = table_open(engine_relation("queue_state"), lock);
+
+	if (RelationGetNumberOfAttributes(rel) != QUEUE_STATE_COLUMNS)
+		elog(ERROR, "table queue_state has %d columns instead of %d",
+			 RelationGetNumberOfAttributes(rel), QUEUE_STATE_COLUMNS);
+	return rel;
+}
+
+void
+queue_look(int64 queue_id, QueueState *state)
+{
+	Relation	rel = state_relation(AccessShareLock);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	Snapshot	snapshot = RegisterSnapshot(engine_snapshot());
+
+	memset(state, 0, sizeof(QueueState));
+	state->queue_id = queue_id;
+	PushActiveSnapshot(snapshot);
+	if (row_fetch(rel, queue_id, snapshot, slot))
+		read_state(slot, state);
+	PopActiveSnapshot();
+	UnregisterSnapshot(snapshot);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, AccessShareLock);
+}
+
+/* The first time, under the lock of the queue's own row, so that nobody else does. */
+static bool
+make_state(int64 queue_id)
+{
+	static EngineStatement make = {
+		"INSERT INTO leadflow.queue_state (queue_id, members, credits, total)"
+		" SELECT $1, '{}', '{}', 0 WHERE NOT EXISTS (SELECT FROM leadflow.queue_state WHERE queue_id = $1)",
+		1, {INT8OID}
+	};
+	EngineContext engine;
+	Datum		id = Int64GetDatum(queue_id);
+
+	if (!row_lock_named("queues", queue_id, LockTupleNoKeyExclusive))
+		return false;
+	engine_enter(&engine);
+	(void) engine_execute(&make, &id, NULL);
+	engine_leave(&engine);
+	return true;
+}
+
+bool
+queue_enter(int64 queue_id, QueueState *state)
+{
+	memset(state, 0, sizeof(QueueState));
+	state->queue_id = queue_id;
+	state->rel = state_relation(RowExclusiveLock);
+	state->slot = table_slot_create(state->rel, NULL);
+	if (!row_lock(state->rel, queue_id, LockTupleNoKeyExclusive, state->slot))
+	{
+		if (!make_state(queue_id))
+			return false;
+		CommandCounterIncrement();
+		if (!row_lock(state->rel, queue_id, LockTupleNoKeyExclusive, state->slot))
+			return false;
+	}
+	read_state(state->slot, state);
+	return true;
+}
+
+void
+queue_leave(QueueState *state, bool changed)
+{
+	if (changed)
+	{
+		Datum		values[QUEUE_STATE_COLUMNS];
+		bool		nulls[QUEUE_STATE_COLUMNS] = {false};
+
+		values[STATE_QUEUE_ID] = Int64GetDatum(state->queue_id);
+		values[STATE_MEMBERS] = int8_array(state->members, state->n);
+		values[STATE_CREDITS] = int8_array(state->credits, state->n);
+		values[STATE_TOTAL] = Int64GetDatum(state->total);
+		row_update(state->rel, state->slot, values, nulls);
+	}
+	ExecDropSingleTupleTableSlot(state->slot);
+	table_close(state->rel, NoLock);
+}
+
+void
+members_hold(const IdSet *members)
+{
+	for (int i = 0; i < members->n; i++)
+		(void) row_lock_named("team_members", members->ids[i], LockTupleNoKeyExclusive);
 }

@@ -1,6 +1,8 @@
 /*-------------------------------------------------------------------------
  * handoff_store.h
- *	  Rows of handoffs, queues and whose turn it is.
+ *	  Rows of handoffs, queues as configured, and whose turn it is.
+ *
+ * All arrays of leads are sorted by id, without duplicates.
  *-------------------------------------------------------------------------
  */
 #ifndef LEADFLOW_HANDOFF_STORE_H
@@ -8,8 +10,58 @@
 
 #include "postgres.h"
 #include "datatype/timestamp.h"
+#include "executor/tuptable.h"
+#include "utils/rel.h"
 
+#include "condition.h"
+#include "ids.h"
 #include "routing.h"
+
+/* ---- as configured ---- */
+
+typedef enum RoutingStrategy
+{
+	ROUTE_ROUND_ROBIN,
+	ROUTE_LEAST_LOADED,
+	ROUTE_OWNER
+} RoutingStrategy;
+
+/* Members as indexes into people, in order of id, with weights > 0. */
+typedef struct RoutingQueue
+{
+	int64		id;
+	const char *name;
+	int			nmembers;
+	int		   *members;
+	int64	   *weights;
+} RoutingQueue;
+
+typedef struct RoutingRule
+{
+	const char *name;			/* NULL: no rule at all, the oldest queue takes it */
+	Condition  *condition;		/* NULL = every lead */
+	int			queue;			/* into queues; -1 = none */
+	int			assignee;		/* into people; -1 = none */
+	RoutingStrategy strategy;
+} RoutingRule;
+
+typedef struct RoutingConfig
+{
+	RoutingPerson *people;		/* by id */
+	int			npeople;
+	RoutingQueue *queues;		/* by id */
+	int			nqueues;
+	RoutingRule *rules;			/* in the order in which they are asked */
+	int			nrules;
+	bool		conditional;	/* a rule has a condition */
+} RoutingConfig;
+
+extern const RoutingConfig *routing_config(void);
+
+/* Does a member work at that instant, by the calendar? */
+extern bool routing_at_work(const RoutingPerson *person, TimestampTz at);
+
+/* ---- rows of handoffs ---- */
 
 typedef struct Handoff
 {
@@ -29,19 +81,64 @@ extern void handoff_open(Handoff *handoffs, int n);
 extern void handoff_decide(const int64 *leads, const TimestampTz *at, const char *const *decisions,
 						   int n, int64 *ids);
 
-/* Where leads go that nobody else gets. */
-typedef struct HandoffTarget
+/* Leads that wait, their rows locked by the caller, got an owner; "why" NULL = as it is. */
+extern void handoff_assign(const int64 *leads, const int64 *owners, const char *const *why, TimestampTz at,
+						   int n);
+
+/* The queue that a lead went through last; NULL = none. */
+extern char *handoff_last_queue(int64 lead_id);
+
+/* ---- what routing asks about leads ---- */
+
+/* How a lead last left sales' hands, and who had it in that cycle. */
+typedef struct LeftSales
 {
-	int64		queue_id;		/* 0 = none */
-	const char *queue;
-	int64		assignee_id;	/* 0 = none: the queue's turn */
-	const char *rule;
-} HandoffTarget;
+	bool		found;			/* it was there before */
+	const char *returns_to;		/* of its reason; NULL = it doesn't say */
+	int64		last_owner;		/* 0 = nobody */
+	IdSet		owners;
+} LeftSales;
 
-extern HandoffTarget handoff_target(void);
+extern void handoff_left_sales(const int64 *leads, int n, LeftSales *left);
 
-/* Locks the queue until the end of the transaction; the members who take part, by id. */
-extern RoutingMember *queue_enter(int64 queue_id, int *n);
-extern void queue_leave(int64 queue_id, const RoutingMember *members, int n);
+/* An account: whose it is, and whose leads of it are in sales' hands or won, the latest first. */
+typedef struct AccountOwners
+{
+	int64		account_id;
+	int64		owner_id;		/* 0 = nobody */
+	int64	   *leads;
+	int64	   *owners;			/* of those leads */
+	int			n;
+	int			room;
+} AccountOwners;
+
+extern AccountOwners *account_owners(const IdSet *accounts, int *nfound);
+
+/* Leads in hand: of categories handoff and sales, by owner; "loads" is in the order of the ids. */
+extern void member_loads(const int64 *members, int n, int64 *loads);
+
+/* ---- whose turn it is ---- */
+
+/* A queue that is asked, locked until the end of the transaction. */
+typedef struct QueueState
+{
+	int64		queue_id;
+	int64		total;			/* unit of the credits; 0 = never asked before */
+	int64	   *members;		/* by id */
+	int64	   *credits;
+	int			n;
+	Relation	rel;			/* open, and the row, while it is entered */
+	TupleTableSlot *slot;
+} QueueState;
+
+/* Locks it, then reads; false = the queue is gone.  Leave it, too. */
+extern bool queue_enter(int64 queue_id, QueueState *state);
+extern void queue_leave(QueueState *state, bool changed);
+
+/* Reads without a lock. */
+extern void queue_look(int64 queue_id, QueueState *state);
+
+/* Locks members, whose capacity is to be kept, until the end of the transaction. */
+extern void members_hold(const IdSet *members);
 
 #endif							/* LEADFLOW_HANDOFF_STORE_H */

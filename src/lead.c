@@ -233,7 +233,8 @@ move_of(const LeadRow *row, Move *move)
 	move->note = lead_text(row, LEAD_STAGE_NOTE);
 	move->owner_id = lead_int64(row, LEAD_OWNER_ID);
 	move->imported = strcmp(move->to_stage, "lead") != 0;
-	move->joined = !LEAD_ISNULL(row, LEAD_ACCOUNT_ID);
+	move->account_id = lead_int64(row, LEAD_ACCOUNT_ID);
+	move->joined = move->account_id != 0;
 }
 
 static int

@@ -23,6 +23,8 @@ typedef struct Move
 	const char *reason;			/* NULL = none */
 	const char *note;
 	int64		owner_id;		/* after routing; 0 = nobody */
+	int64		account_id;		/* 0 = none */
+	int			cycle;			/* filled in with the history */
 	int64		handoff_id;		/* filled in by the hand-off; 0 = none */
 	const char *queue;			/* likewise, of a lead that is handed off; NULL = none */
 	const char *why;			/* likewise: why this owner */

@@ -108,3 +108,36 @@ row_lock_named(const char *table, int64 key, LockTupleMode mode)
 	table_close(rel, NoLock);
 	return found;
 }
+
+void
+row_update(Relation rel, TupleTableSlot *slot, const Datum *values, const bool *nulls)
+{
+	int			natts = RelationGetNumberOfAttributes(rel);
+	TupleTableSlot *changed = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
+	ItemPointerData tid = slot->tts_tid;
+	TM_FailureData failure;
+	LockTupleMode lock_mode;
+	UpdateIndexes update_indexes;
+
+	ExecClearTuple(changed);
+	memcpy(changed->tts_values, values, sizeof(Datum) * natts);
+	memcpy(changed->tts_isnull, nulls, sizeof(bool) * natts);
+	ExecStoreVirtualTuple(changed);
+	changed->tts_tableOid = RelationGetRelid(rel);
+	if (table_tuple_update(rel, &tid, changed, GetCurrentCommandId(true), InvalidSnapshot, InvalidSnapshot,
+						   true, &failure, &lock_mode, &update_indexes) != TM_Ok)
+		elog(ERROR, "a locked row of \"%s\" was changed", RelationGetRelationName(rel));
+	if (update_needs_indexes(update_indexes))
+	{
+		EState	   *estate = CreateExecutorState();
+		ResultRelInfo *info = makeNode(ResultRelInfo);
+
+		InitResultRelInfo(info, rel, 0, NULL, 0);
+		ExecOpenIndices(info, false);
+		(void) ExecInsertIndexTuples_compat(info, changed, estate, update_indexes);
+		ExecCloseIndices(info);
+		FreeExecutorState(estate);
+	}
+	ExecDropSingleTupleTableSlot(changed);
+	CommandCounterIncrement();
+}

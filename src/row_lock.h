@@ -10,7 +10,6 @@
 #include "postgres.h"
 #include "executor/tuptable.h"
 #include "nodes/lockoptions.h"
-#include "nodes/lockoptions.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
@@ -25,5 +24,11 @@ extern bool row_lock(Relation rel, int64 key, LockTupleMode mode, TupleTableSlot
 
 /* The same for a table by name, without the row's contents. */
 extern bool row_lock_named(const char *table, int64 key, LockTupleMode mode);
+
+/*
+ * Writes another version of a row that row_lock() locked and returned in the slot.
+ * Bypasses triggers and constraints: for tables of the engine alone.
+ */
+extern void row_update(Relation rel, TupleTableSlot *slot, const Datum *values, const bool *nulls);
 
 #endif							/* LEADFLOW_ROW_LOCK_H */

@@ -180,7 +180,7 @@ queue_handoffs(const Move *moves, int n)
 }
 
 static void
-write_history(const Move *moves, int n)
+write_history(Move *moves, int n)
 {
 	StageFreeze *freezes = palloc0_array(StageFreeze, n);
 	ScoreRow   *scores = palloc_array(ScoreRow, n);
@@ -214,6 +214,7 @@ write_history(const Move *moves, int n)
 			freezes[i].grade = score->grade;
 			freezes[i].cycle = score->cycle;
 		}
+		moves[i].cycle = freezes[i].cycle;
 		if (promotion && promotion->has_trigger)
 		{
 			freezes[i].has_trigger = true;

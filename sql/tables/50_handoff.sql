@@ -38,17 +38,20 @@ COMMENT ON COLUMN leadflow.routing_rules.queue_id IS 'Queue it goes to; this or 
 COMMENT ON COLUMN leadflow.routing_rules.assignee_id IS 'Member it goes to.';
 COMMENT ON COLUMN leadflow.routing_rules.strategy IS 'How a queue chooses: round_robin (by weight), least_loaded (fewest leads in hand by weight), owner (the lead''s or its account''s owner if in the queue, else it waits to be claimed).';
 
--- Smooth weighted round robin: what each member is ahead or behind, in turns.
+-- Smooth weighted round robin: what each member is ahead or behind. One row a queue, so that a turn
+-- writes one row however many members there are; locked from a turn to the end of its transaction.
 CREATE TABLE IF NOT EXISTS leadflow.queue_state (
-	queue_id bigint NOT NULL REFERENCES leadflow.queues (id) ON DELETE CASCADE,
-	member_id bigint NOT NULL REFERENCES leadflow.team_members (id) ON DELETE CASCADE,
-	credit bigint NOT NULL,
-	PRIMARY KEY (queue_id, member_id)
-);
-COMMENT ON TABLE leadflow.queue_state IS 'Round robin''s memory: one row a queue and member; written by leadflow alone, under the lock of the queue''s row.';
+	queue_id bigint PRIMARY KEY REFERENCES leadflow.queues (id) ON DELETE CASCADE,
+	members bigint[] NOT NULL,
+	credits bigint[] NOT NULL,
+	total bigint NOT NULL,
+	CONSTRAINT queue_state_pairs CHECK (cardinality(members) = cardinality(credits))
+) WITH (fillfactor = 50);
+COMMENT ON TABLE leadflow.queue_state IS 'Round robin''s memory: one row a queue that has been asked; written by leadflow alone, under the lock of the row.';
 COMMENT ON COLUMN leadflow.queue_state.queue_id IS 'Queue.';
-COMMENT ON COLUMN leadflow.queue_state.member_id IS 'Member.';
-COMMENT ON COLUMN leadflow.queue_state.credit IS 'Turns owed to the member, in units of weight; the credits of those in play sum to 0.';
+COMMENT ON COLUMN leadflow.queue_state.members IS 'Members who had a turn coming when the queue was last asked, by id; who is away or at capacity keeps the place.';
+COMMENT ON COLUMN leadflow.queue_state.credits IS 'What is due to each of them (negative: what they had in advance), in leads / total.';
+COMMENT ON COLUMN leadflow.queue_state.total IS 'Unit of credits: total of them are one lead. The weights of those in play, times 1024.';
 
 CREATE TABLE IF NOT EXISTS leadflow.handoffs (
 	lead_id bigint NOT NULL,
@@ -60,18 +63,22 @@ CREATE TABLE IF NOT EXISTS leadflow.handoffs (
 	decided_at timestamptz,
 	decision text,
 	first_touch_at timestamptz,
-	touches integer NOT NULL DEFAULT 0
+	touches integer NOT NULL DEFAULT 0,
+	assigned_at timestamptz
 );
 CREATE INDEX IF NOT EXISTS handoffs_lead_id ON leadflow.handoffs (lead_id, offered_at);
 CREATE INDEX IF NOT EXISTS handoffs_open ON leadflow.handoffs (owner_id) WHERE decided_at IS NULL;
+-- Leads that wait: the sweep and claim_next() look here, and find nothing where nothing waits.
+CREATE INDEX IF NOT EXISTS handoffs_waiting ON leadflow.handoffs (queue, id) WHERE decided_at IS NULL AND owner_id IS NULL;
 COMMENT ON TABLE leadflow.handoffs IS 'One row each time a lead was given to sales; written by leadflow alone.';
 COMMENT ON COLUMN leadflow.handoffs.lead_id IS 'Lead.';
 COMMENT ON COLUMN leadflow.handoffs.id IS 'Key.';
 COMMENT ON COLUMN leadflow.handoffs.offered_at IS 'When.';
-COMMENT ON COLUMN leadflow.handoffs.owner_id IS 'Who got it; NULL = nobody was available, it waits in the queue.';
+COMMENT ON COLUMN leadflow.handoffs.owner_id IS 'Who got it; NULL = nobody was available yet, it waits in the queue.';
 COMMENT ON COLUMN leadflow.handoffs.queue IS 'Queue that it went through (queues.name); NULL = none.';
-COMMENT ON COLUMN leadflow.handoffs.why IS 'Why this rep, in words.';
+COMMENT ON COLUMN leadflow.handoffs.why IS 'Why this rep, in words (doc/handoff.md lists them).';
 COMMENT ON COLUMN leadflow.handoffs.decided_at IS 'When sales decided; NULL = not yet.';
 COMMENT ON COLUMN leadflow.handoffs.decision IS 'Stage that the lead went to.';
 COMMENT ON COLUMN leadflow.handoffs.first_touch_at IS 'First sales touch at or after offered_at and before the next hand-off.';
 COMMENT ON COLUMN leadflow.handoffs.touches IS 'Number of those touches.';
+COMMENT ON COLUMN leadflow.handoffs.assigned_at IS 'When the owner got it: offered_at, or later if it waited in a queue; NULL = it waits.';

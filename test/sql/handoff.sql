@@ -125,7 +125,7 @@ SELECT string_agg((owner_id - 40)::text, '' ORDER BY id) FROM leadflow.leads WHE
 UPDATE leadflow.queue_members SET weight = 0;
 UPDATE leadflow.leads SET stage = 'sql' WHERE id = 1097;
 SELECT * FROM record(1097);
--- a rule that names somebody; one with a condition is not asked yet; no queue at all
+-- a rule that names somebody; no queue at all
 INSERT INTO leadflow.routing_rules (position, name, assignee_id) VALUES (0, 'Sam''s', 12);
 UPDATE leadflow.leads SET stage = 'sql' WHERE id = 1098;
 SELECT owner_id, queue, why FROM record(1098);
