@@ -32,43 +32,7 @@
 #include "row_lock.h"
 #include "score_store.h"
 #include "spi.h"
-
-/*
- * May the caller see that lead?  Functions of one lead answer nothing for a
- * lead that row-level security hides, and need SELECT on leads.
- */
-static bool
-lead_visible(int64 lead_id)
-{
-	static SPIPlanPtr plan = NULL;
-	Oid			leads = engine_relation("leads");
-	Datum		id = Int64GetDatum(lead_id);
-	bool		found;
-
-	if (!OidIsValid(leads))
-		return false;
-	if (pg_class_aclcheck(leads, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, "leads");
-	if (check_enable_rls(leads, InvalidOid, true) != RLS_ENABLED)
-		return true;
-
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	if (plan == NULL)
-	{
-		Oid			types[1] = {INT8OID};
-
-		plan = SPI_prepare("SELECT FROM leadflow.leads WHERE id OPERATOR(pg_catalog.=) $1", 1, types);
-		if (plan == NULL || SPI_keepplan(plan) != 0)
-			elog(ERROR, "SPI_prepare failed");
-	}
-	if (SPI_execute_snapshot(plan, &id, NULL, GetActiveSnapshot(), InvalidSnapshot,
-							 true, false, 1) < 0)
-		elog(ERROR, "SPI_execute_snapshot failed");
-	found = SPI_processed > 0;
-	SPI_finish();
-	return found;
-}
+#include "visible.h"
 
 static void
 check_instant(TimestampTz at)
