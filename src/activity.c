@@ -6,8 +6,9 @@
  * one a lead; nothing is locked or written then.  The flush, at the end of the
  * transaction or in settle(), takes the deltas in lead order and does the rest:
  *
- *	  state row (compare and swap) and gate  →  moves and hand-offs
- *	  →  clocks and hand-offs that a sales touch settles  →  credits
+ *	  state row (compare and swap) and gate  →  permissions, messages
+ *	  →  moves and hand-offs  →  clocks and hand-offs that a sales touch settles
+ *	  →  credits
  *
  * A lead's row in leads is locked before its state row and only if the gate opens
  * or evidence was taken away (and always where the transaction goes on: its next
@@ -35,10 +36,12 @@
 #include "actor.h"
 #include "clock_store.h"
 #include "columns.h"
+#include "contact.h"
 #include "credit_store.h"
 #include "errors.h"
 #include "gate.h"
 #include "guc.h"
+#include "ids.h"
 #include "model_store.h"
 #include "rescore.h"
 #include "row_lock.h"
@@ -92,6 +95,7 @@ typedef struct Batch
 	int64	   *fresh;			/* leads that the transaction had not written to */
 	int			nfresh;
 	int			maxfresh;
+	IdSet		refusing;		/* leads with messages that must not break a rule */
 } Batch;
 
 static TriggerData *
@@ -140,6 +144,7 @@ batch_begin(Batch *batch, Relation rel)
 	batch->nfresh = 0;
 	batch->maxfresh = 64;
 	batch->fresh = palloc(sizeof(int64) * batch->maxfresh);
+	memset(&batch->refusing, 0, sizeof(IdSet));
 }
 
 static void
@@ -227,13 +232,38 @@ row_flags(const Batch *batch, const Written *row)
 	text	   *kind = DatumGetTextPP(row->value[ACT_KIND]);
 	const ActivityKind *known = model_kind(batch->model, VARDATA_ANY(kind), VARSIZE_ANY_EXHDR(kind));
 
+	int			flags = 0;
+
 	if (known == NULL)
 		return 0;
 	if (known->role == ROLE_SALES_TOUCH)
-		return DELTA_TOUCH;
+		flags |= DELTA_TOUCH;
 	if (known->role == ROLE_ENGAGEMENT && !row->null[ACT_CAMPAIGN_ID])
-		return DELTA_CAMPAIGN;
-	return 0;
+		flags |= DELTA_CAMPAIGN;
+	if (known->message)
+		flags |= DELTA_UNSENT;
+	if (known->withdraws)
+		flags |= DELTA_WITHDRAWN;
+	return flags;
+}
+
+/* A message is judged when all is known that the transaction knows; a quiet load is history. */
+static void
+add_message(Batch *batch, Delta *delta, const Written *row)
+{
+	bool		refuse = leadflow_contact_limits == CONTACT_REFUSE;
+
+	if (leadflow_quiet)
+		return;
+	event_message(delta, DatumGetTimestampTz(row->value[ACT_OCCURRED_AT]),
+				  DatumGetUUIDP(row->value[ACT_ID]), refuse);
+	if (refuse && IsTransactionBlock())
+	{
+		MemoryContext caller = MemoryContextSwitchTo(GetMemoryChunkContext(batch->fresh));
+
+		ids_add(&batch->refusing, delta->lead_id);
+		MemoryContextSwitchTo(caller);
+	}
 }
 
 /* Adds an activity to its lead's delta. */
@@ -258,6 +288,10 @@ add_activity(Batch *batch, const Written *written)
 	activity_match(model, &row, &match);
 	if (match.kind == NULL)
 		return;
+	if (match.kind->message)
+		add_message(batch, delta, written);
+	if (match.kind->withdraws)
+		delta->flags |= DELTA_WITHDRAWN;
 	if (match.kind->role == ROLE_SALES_TOUCH)
 	{
 		delta->flags |= DELTA_TOUCH;
@@ -397,6 +431,16 @@ check_leads(const Batch *batch)
 		unknown_leads(unknown.data);
 }
 
+/* For the same reason messages are judged by the statement, too, where they may be refused. */
+static void
+check_messages(Batch *batch)
+{
+	if (batch->refusing.n == 0)
+		return;
+	ids_sort(&batch->refusing);
+	contact_check(batch->model, batch->refusing.ids, batch->refusing.n);
+}
+
 /* A row that went: the lead is computed from what is left. */
 static void
 remove_activity(Batch *batch, const Written *row)
@@ -453,6 +497,11 @@ update_batch(Batch *batch, Relation rel, Tuplestorestate *before, Tuplestorestat
 			check_row(batch, &new_row);
 			remove_activity(batch, &old_row);
 			remove_activity(batch, &new_row);
+			if (new_row.null[ACT_VOIDED_AT] &&
+				!(old_row.null[ACT_VOIDED_AT] && same[ACT_OCCURRED_AT] && same[ACT_ID] && same[ACT_KIND]) &&
+				row_flags(batch, &new_row) & DELTA_UNSENT)
+				add_message(batch, event_delta(batch->model, DatumGetInt64(new_row.value[ACT_LEAD_ID])),
+							&new_row);
 		}
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(batch->each);
@@ -472,6 +521,7 @@ leadflow_activities_inserted(PG_FUNCTION_ARGS)
 	insert_batch(&batch, trigger->tg_newtable);
 	if (IsTransactionBlock())
 		check_leads(&batch);
+	check_messages(&batch);
 	batch_end(&batch);
 	return PointerGetDatum(NULL);
 }
@@ -486,6 +536,7 @@ leadflow_activities_updated(PG_FUNCTION_ARGS)
 
 	batch_begin(&batch, trigger->tg_relation);
 	update_batch(&batch, trigger->tg_relation, trigger->tg_oldtable, trigger->tg_newtable);
+	check_messages(&batch);
 	batch_end(&batch);
 	return PointerGetDatum(NULL);
 }
@@ -535,6 +586,7 @@ leadflow_activities_truncated(PG_FUNCTION_ARGS)
 	leads = score_watched(WATCH_EVIDENCE, &n);
 	for (int i = 0; i < n; i++)
 		event_delta(model, leads[i])->flags |= DELTA_REMOVED | DELTA_RECOMPUTE;
+	contact_truncated();
 	return PointerGetDatum(NULL);
 }
 
@@ -556,6 +608,8 @@ typedef struct Flush
 	int			ntouched;
 	int64	   *credited;
 	int			ncredited;
+	Delta	  **contacts;		/* with messages, withdrawals */
+	int			ncontacts;
 	StringInfoData unknown;		/* leads that do not exist, for the error's detail */
 } Flush;
 
@@ -689,7 +743,7 @@ flush_lock(Flush *flush, int64 lead_id)
 }
 
 static void
-flush_lead(Flush *flush, const Delta *delta)
+flush_lead(Flush *flush, Delta *delta)
 {
 	const Model *model = flush->model;
 	enum
@@ -697,8 +751,11 @@ flush_lead(Flush *flush, const Delta *delta)
 		UNLOCKED, LOCKED, MISSING
 	}			lead_row = UNLOCKED;
 
-	/* a later flush of this transaction may want the lead, too: its lock comes before the state's */
-	if (flush->settles)
+	/*
+	 * A later flush of this transaction may want the lead, too: its lock comes before the state's.  So
+	 * does a permission that is withdrawn, which refers to the lead.
+	 */
+	if (flush->settles || delta->flags & DELTA_WITHDRAWN)
 	{
 		lead_row = flush_lock(flush, delta->lead_id) ? LOCKED : MISSING;
 		flush_snapshot(flush);
@@ -778,6 +835,8 @@ flush_lead(Flush *flush, const Delta *delta)
 				flush->touched[flush->ntouched++] = delta->lead_id;
 			if (delta->flags & DELTA_CAMPAIGN && row.watch & WATCH_CREDIT)
 				flush->credited[flush->ncredited++] = delta->lead_id;
+			if (delta->flags & DELTA_CONTACT)
+				flush->contacts[flush->ncontacts++] = delta;
 			return;
 		}
 		flush_snapshot(flush);
@@ -829,6 +888,7 @@ flush_all(bool settles)
 	flush.demotions = MemoryContextAllocHuge(context, sizeof(int64) * Max(n, 1));
 	flush.touched = MemoryContextAllocHuge(context, sizeof(int64) * Max(n, 1));
 	flush.credited = MemoryContextAllocHuge(context, sizeof(int64) * Max(n, 1));
+	flush.contacts = MemoryContextAllocHuge(context, sizeof(Delta *) * Max(n, 1));
 	initStringInfo(&flush.unknown);
 
 	state_open(&flush.table, RowExclusiveLock);
@@ -854,6 +914,8 @@ flush_all(bool settles)
 	if (flush.unknown.len)
 		unknown_leads(flush.unknown.data);
 
+	if (flush.ncontacts)
+		contact_flush(flush.contacts, flush.ncontacts);
 	if (flush.npromotions)
 		transition_promote(flush.promotions, flush.npromotions);
 	if (flush.ndemotions)

@@ -18,7 +18,7 @@
  * written activities.
  *
  * Limits: about 250 bytes a lead that was written to, until the end of the
- * transaction, and up to 16 kB more for what rules with a limit count.
+ * transaction, up to 16 kB more for what rules with a limit count, and 32 bytes a message.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -102,6 +102,21 @@ delta_bound(Delta *delta)
 	memset(&delta->window, 0, sizeof(Window));
 }
 
+/* Room for more messages, in the current context. */
+static void
+messages_grow(Delta *delta, int more)
+{
+	int			room = Max(4, delta->maxmessages);
+
+	while (room < delta->nmessages + more)
+		room *= 2;
+	if (room == delta->maxmessages)
+		return;
+	delta->messages = delta->messages ? repalloc_huge(delta->messages, sizeof(SentMessage) * room) :
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SentMessage) * room);
+	delta->maxmessages = room;
+}
+
 /* What is added to a delta is kept in the current context. */
 static void
 delta_merge(const Model *model, Delta *into, const Delta *from)
@@ -110,6 +125,12 @@ delta_merge(const Model *model, Delta *into, const Delta *from)
 	points_merge(model, into->sums, &into->last_at, from->sums, from->last_at);
 	window_join(model, &into->window, &from->window);
 	delta_bound(into);
+	if (from->nmessages > 0)
+	{
+		messages_grow(into, from->nmessages);
+		memcpy(into->messages + into->nmessages, from->messages, sizeof(SentMessage) * from->nmessages);
+		into->nmessages += from->nmessages;
+	}
 	into->last_engaged_at = Max(into->last_engaged_at, from->last_engaged_at);
 	into->last_touch_at = Max(into->last_touch_at, from->last_touch_at);
 	if (happened_later(from->hand_raised_at, &from->hand_raised_by,
@@ -184,6 +205,9 @@ level_convert(const Model *model, Level *level)
 		entry->delta->flags = old->flags | DELTA_RECOMPUTE;
 		entry->delta->trigger_at = old->trigger_at;
 		entry->delta->trigger = old->trigger;
+		entry->delta->messages = old->messages;
+		entry->delta->nmessages = old->nmessages;
+		entry->delta->maxmessages = old->maxmessages;
 		pfree(old);
 	}
 	MemoryContextSwitchTo(caller);
@@ -237,6 +261,36 @@ event_limited(const Model *model, Delta *delta, const LimitEntry *entry)
 		(void) window_add(model, &delta->window, WINDOW_ALL_BUCKETS, entry, &displaced);
 	delta_bound(delta);
 	MemoryContextSwitchTo(caller);
+}
+
+void
+event_message(Delta *delta, TimestampTz at, const pg_uuid_t *id, bool refuse)
+{
+	MemoryContext caller = MemoryContextSwitchTo(top->context);
+	SentMessage *message;
+
+	messages_grow(delta, 1);
+	message = &delta->messages[delta->nmessages++];
+	message->at = at;
+	message->id = *id;
+	message->refuse = refuse;
+	delta->flags |= DELTA_MESSAGE;
+	MemoryContextSwitchTo(caller);
+}
+
+int
+event_flags(int64 lead_id)
+{
+	int			flags = 0;
+
+	for (Level *level = top; level; level = level->parent)
+	{
+		DeltaEntry *entry = level->flushed ? NULL : deltas_lookup(level->deltas, lead_id);
+
+		if (entry)
+			flags |= entry->delta->flags;
+	}
+	return flags;
 }
 
 void

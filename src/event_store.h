@@ -17,6 +17,18 @@
 #define DELTA_INSERTED	0x20	/* activities were inserted: the lead must exist */
 #define DELTA_LOUD		0x40	/* not all was written under leadflow.quiet: the gate is asked */
 #define DELTA_JOINED	0x80	/* the lead joined an account */
+#define DELTA_MESSAGE	0x100	/* messages were sent, which are to be judged */
+#define DELTA_UNSENT	0x200	/* a message went or changed */
+#define DELTA_WITHDRAWN	0x400	/* a withdrawal of permission came, went or changed */
+#define DELTA_CONTACT	(DELTA_MESSAGE | DELTA_UNSENT | DELTA_WITHDRAWN)
+
+/* A message that is to be judged: the rest of its key is the lead. */
+typedef struct SentMessage
+{
+	TimestampTz at;
+	pg_uuid_t	id;
+	bool		refuse;			/* rather than store it against a rule */
+} SentMessage;
 
 /* What one (sub)transaction did to one lead. */
 typedef struct Delta
@@ -33,6 +45,9 @@ typedef struct Delta
 	TimestampTz trigger_at;		/* last activity that earned something */
 	pg_uuid_t	trigger;
 	Window		window;			/* what rules with a limit matched; not in the sums */
+	SentMessage *messages;
+	int			nmessages;
+	int			maxmessages;
 	double		sums[FLEXIBLE_ARRAY_MEMBER];	/* by group, scaled to last_at */
 } Delta;
 
@@ -52,6 +67,12 @@ extern bool event_pending(void);
 
 /* An activity that a rule with a limit matched. */
 extern void event_limited(const Model *model, Delta *delta, const LimitEntry *entry);
+
+/* A message was sent. */
+extern void event_message(Delta *delta, TimestampTz at, const pg_uuid_t *id, bool refuse);
+
+/* What flags a lead's deltas have, of those that are not flushed. */
+extern int	event_flags(int64 lead_id);
 
 /* All of a lead's deltas together, in the current context; NULL = none. */
 extern Delta *event_peek(const Model *model, int64 lead_id);

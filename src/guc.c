@@ -23,6 +23,13 @@
 char	   *leadflow_actor = NULL;
 int			leadflow_max_clock_skew = 300;
 bool		leadflow_quiet = false;
+int			leadflow_contact_limits = CONTACT_STORE;
+
+static const struct config_enum_entry contact_limits_options[] = {
+	{"store", CONTACT_STORE, false},
+	{"refuse", CONTACT_REFUSE, false},
+	{NULL, 0, false}
+};
 
 static char *clock_setting = NULL;
 static bool clock_is_set = false;
@@ -146,6 +153,11 @@ guc_init(void)
 							 "Loads without consequences: scores, history and credits are kept, nobody is promoted, routed, timed or told.",
 							 "Only for roles that may import.",
 							 &leadflow_quiet, false, PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+	DefineCustomEnumVariable("leadflow.contact_limits",
+							 "What becomes of a message of marketing that breaks a rule of contact.",
+							 "store: it is stored and flagged; refuse: it is an error.",
+							 &leadflow_contact_limits, CONTACT_STORE, contact_limits_options, PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 	MarkGUCPrefixReserved("leadflow");
 }

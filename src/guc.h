@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  * guc.h
  *	  Settings of a session: leadflow.clock, leadflow.actor, leadflow.max_clock_skew,
- *	  leadflow.quiet.
+ *	  leadflow.quiet, leadflow.contact_limits.
  *-------------------------------------------------------------------------
  */
 #ifndef LEADFLOW_GUC_H
@@ -12,6 +12,14 @@
 
 extern char *leadflow_actor;	/* "" = not set */
 extern int	leadflow_max_clock_skew;	/* seconds */
+/* What becomes of a message that breaks a rule of contact. */
+typedef enum ContactLimits
+{
+	CONTACT_STORE,
+	CONTACT_REFUSE
+} ContactLimits;
+
+extern int	leadflow_contact_limits;	/* ContactLimits */
 extern bool leadflow_quiet;		/* scores and history are kept, nothing else follows */
 
 extern void guc_init(void);

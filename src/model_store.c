@@ -160,7 +160,7 @@ static void
 load_kinds(Model *model)
 {
 	static EngineStatement statement = {
-		"SELECT kind, role FROM leadflow.activity_kinds", 0, {0}
+		"SELECT kind, role, channel IS NOT NULL, withdraws_permission FROM leadflow.activity_kinds", 0, {0}
 	};
 	HASHCTL		control = {.keysize = 64, .entrysize = sizeof(ActivityKind), .hcxt = CurrentMemoryContext};
 	uint64		n = engine_query(&statement, NULL, NULL);
@@ -171,10 +171,14 @@ load_kinds(Model *model)
 	{
 		ActivityKind *kind = hash_search(model->kinds, spi_text(r, 1), HASH_ENTER, NULL);
 		char	   *role = spi_text(r, 2);
+		bool		isnull;
 
 		kind->role = strcmp(role, "engagement") == 0 ? ROLE_ENGAGEMENT :
 			strcmp(role, "sales_touch") == 0 ? ROLE_SALES_TOUCH :
 			strcmp(role, "marketing_message") == 0 ? ROLE_MARKETING_MESSAGE : ROLE_OTHER;
+		kind->message = DatumGetBool(spi_value(r, 3, &isnull)) &&
+			(kind->role == ROLE_SALES_TOUCH || kind->role == ROLE_MARKETING_MESSAGE);
+		kind->withdraws = DatumGetBool(spi_value(r, 4, &isnull));
 		kind->nrules = 0;
 		kind->rules = NULL;
 	}

@@ -74,6 +74,8 @@ typedef struct ActivityKind
 {
 	char		name[64];		/* hash key; longer names are never registered */
 	ActivityRole role;
+	bool		message;		/* sent by us, on a channel */
+	bool		withdraws;		/* permission to be contacted */
 	int			nrules;
 	PointRule **rules;
 } ActivityKind;

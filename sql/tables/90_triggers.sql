@@ -90,6 +90,19 @@ CREATE OR REPLACE TRIGGER activities_deleted AFTER DELETE ON leadflow.activities
 CREATE OR REPLACE TRIGGER activities_truncated AFTER TRUNCATE ON leadflow.activities
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._activities_truncated();
 
+-- What activities withdrew is kept by leadflow.
+CREATE OR REPLACE TRIGGER withdrawal_kept_insert BEFORE INSERT ON leadflow.contact_permissions
+	FOR EACH ROW WHEN (NEW.activity_id IS NOT NULL) EXECUTE FUNCTION leadflow._withdrawal_kept();
+CREATE OR REPLACE TRIGGER withdrawal_kept_update BEFORE UPDATE ON leadflow.contact_permissions
+	FOR EACH ROW WHEN (OLD.activity_id IS NOT NULL OR NEW.activity_id IS NOT NULL)
+	EXECUTE FUNCTION leadflow._withdrawal_kept();
+CREATE OR REPLACE TRIGGER withdrawal_kept_delete BEFORE DELETE ON leadflow.contact_permissions
+	FOR EACH ROW WHEN (OLD.activity_id IS NOT NULL) EXECUTE FUNCTION leadflow._withdrawal_kept();
+CREATE OR REPLACE TRIGGER withdrawals_truncated AFTER TRUNCATE ON leadflow.contact_permissions
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._withdrawals_changed();
+CREATE OR REPLACE TRIGGER withdrawals_kinds AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.activity_kinds
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._withdrawals_changed();
+
 CREATE OR REPLACE TRIGGER reference_deleting BEFORE DELETE ON leadflow.campaigns
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._reference_deleted();
 CREATE OR REPLACE TRIGGER reference_deleted AFTER DELETE ON leadflow.campaigns
