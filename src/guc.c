@@ -23,6 +23,7 @@
 char	   *leadflow_actor = NULL;
 int			leadflow_max_clock_skew = 300;
 bool		leadflow_quiet = false;
+bool		leadflow_notify = false;
 int			leadflow_contact_limits = CONTACT_STORE;
 
 static const struct config_enum_entry contact_limits_options[] = {
@@ -158,6 +159,11 @@ guc_init(void)
 							 "What becomes of a message of marketing that breaks a rule of contact.",
 							 "store: it is stored and flagged; refuse: it is an error.",
 							 &leadflow_contact_limits, CONTACT_STORE, contact_limits_options, PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+	DefineCustomBoolVariable("leadflow.notify",
+							 "Notifications wake listeners on channel \"leadflow\" when they are committed.",
+							 "Commits of such transactions take turns, and they cannot be prepared.",
+							 &leadflow_notify, false, PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 	MarkGUCPrefixReserved("leadflow");
 }

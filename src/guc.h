@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  * guc.h
  *	  Settings of a session: leadflow.clock, leadflow.actor, leadflow.max_clock_skew,
- *	  leadflow.quiet, leadflow.contact_limits.
+ *	  leadflow.quiet, leadflow.contact_limits, leadflow.notify.
  *-------------------------------------------------------------------------
  */
 #ifndef LEADFLOW_GUC_H
@@ -21,6 +21,7 @@ typedef enum ContactLimits
 
 extern int	leadflow_contact_limits;	/* ContactLimits */
 extern bool leadflow_quiet;		/* scores and history are kept, nothing else follows */
+extern bool leadflow_notify;	/* notifications wake listeners when they are committed */
 
 extern void guc_init(void);
 

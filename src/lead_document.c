@@ -64,6 +64,23 @@ push_points(JsonbParseState **state, const char *key, double points)
 	push_number(state, key, DirectFunctionCall1(float8_numeric, Float8GetDatum(points)));
 }
 
+static void
+push_score(JsonbParseState **state, const ScoreRow *score)
+{
+	char		grade[2] = {score->grade, '\0'};
+	const char *persona = score->persona_id ? score_persona_name(score->persona_id) : NULL;
+
+	push_points(state, "score", score->score);
+	push_points(state, "fit", score->fit);
+	push_points(state, "engagement", score->engagement);
+	push_text(state, "grade", score->grade ? grade : NULL);
+	push_number(state, "level", NumericGetDatum(int64_to_numeric(score->level)));
+	push_text(state, "rank", psprintf("%s%d", grade, score->level));
+	push_text(state, "band", points_band(model_active(), score->score));
+	push_text(state, "persona", persona);
+	push_number(state, "cycle", NumericGetDatum(int64_to_numeric(score->cycle)));
+}
+
 /* Everything that a scored document has and a plain one hasn't. */
 static Jsonb *
 additions(const ScoreRow *score, const char *stage, const char *reason)
@@ -74,21 +91,21 @@ additions(const ScoreRow *score, const char *stage, const char *reason)
 	push_text(&state, "stage", stage);
 	push_text(&state, "stage_reason", reason);
 	if (score)
-	{
-		char		grade[2] = {score->grade, '\0'};
-		const char *persona = score->persona_id ? score_persona_name(score->persona_id) : NULL;
-
-		push_points(&state, "score", score->score);
-		push_points(&state, "fit", score->fit);
-		push_points(&state, "engagement", score->engagement);
-		push_text(&state, "grade", score->grade ? grade : NULL);
-		push_number(&state, "level", NumericGetDatum(int64_to_numeric(score->level)));
-		push_text(&state, "rank", psprintf("%s%d", grade, score->level));
-		push_text(&state, "band", points_band(model_active(), score->score));
-		push_text(&state, "persona", persona);
-		push_number(&state, "cycle", NumericGetDatum(int64_to_numeric(score->cycle)));
-	}
+		push_score(&state, score);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+Jsonb *
+lead_document_rescored(Jsonb *document, const ScoreRow *score)
+{
+	JsonbParseState *state = NULL;
+	Jsonb	   *other;
+
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_score(&state, score);
+	other = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(document),
+											  JsonbPGetDatum(other)));
 }
 
 /* ---- reading leads ------------------------------------------------------- */

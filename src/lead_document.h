@@ -23,6 +23,8 @@
 #include "datatype/timestamp.h"
 #include "utils/jsonb.h"
 
+#include "score_store.h"
+
 typedef struct LeadDocument
 {
 	int64		lead_id;
@@ -42,5 +44,8 @@ extern Jsonb *lead_document_find(const LeadDocument *documents, int n, int64 lea
 
 /* The same for one lead; NULL = there is no such lead. */
 extern Jsonb *lead_document_scored(int64 lead_id, TimestampTz at);
+
+/* A scored document as it would be with another score. */
+extern Jsonb *lead_document_rescored(Jsonb *document, const ScoreRow *score);
 
 #endif							/* LEADFLOW_LEAD_DOCUMENT_H */

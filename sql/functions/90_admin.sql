@@ -44,6 +44,8 @@ DECLARE
 	verdicts CONSTANT text[] := '{review}';
 	-- Who may load quietly lets the leads through.
 	backlogs CONSTANT text[] := '{promote_ready}';
+	-- Who sends notifications.
+	sending CONSTANT text[] := '{claim_notifications,ack_notifications,fail_notification}';
 	owners_only CONSTANT text[] := '{install,setup_roles}';
 	groups CONSTANT text[] := '{reader,reviewer,marketing,sales,app,admin}';
 	grp text;

@@ -40,10 +40,12 @@ CREATE TABLE IF NOT EXISTS leadflow.notifications (
 	claimed_by text,
 	last_error text,
 	dead_at timestamptz
-) WITH (fillfactor = 70);
-CREATE INDEX IF NOT EXISTS notifications_due ON leadflow.notifications (next_attempt_at, id)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.1);
+-- A claim changes no column of an index, nor of a predicate: it is a HOT update. What is pending is
+-- walked by id, and whether a lead has anything older is one look at the second.
+CREATE INDEX IF NOT EXISTS notifications_pending ON leadflow.notifications (id)
 	WHERE delivered_at IS NULL AND dead_at IS NULL;
-CREATE INDEX IF NOT EXISTS notifications_pending ON leadflow.notifications (lead_id, id)
+CREATE INDEX IF NOT EXISTS notifications_pending_lead ON leadflow.notifications (lead_id, id)
 	WHERE delivered_at IS NULL AND dead_at IS NULL;
 CREATE INDEX IF NOT EXISTS notifications_lead_id ON leadflow.notifications (lead_id, created_at);
 CREATE INDEX IF NOT EXISTS notifications_dead ON leadflow.notifications (dead_at) WHERE dead_at IS NOT NULL;

@@ -1,0 +1,458 @@
+/*-------------------------------------------------------------------------
+ * outbox_claim.c
+ *	  Notifications are handed out, acknowledged, tried again and given up.
+ *
+ * A claim is a lease: next_attempt_at moves to its end, and until then nobody
+ * else gets the row.  A consumer that dies loses nothing: the lease runs out.
+ *
+ * Of each lead only the oldest pending notification is handed out.  Whatever a
+ * snapshot sees, that is exact: the ids of a lead are given under its lock, so who
+ * sees a row sees all older ones; one that is leased is pending still; and one that
+ * is not pending any more does not come back by itself.  So nothing has to be locked but
+ * the row itself, in the very version that was looked at; where somebody else was
+ * faster or is about to be, it is skipped.
+ *
+ * What is pending is walked along an index in the order of ids.  Limits: what
+ * is leased, waits to be tried again or stands behind such a row is walked over by
+ * every claim, some 0.3 us each.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/relscan.h"
+#include "access/skey.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "columns.h"
+#include "compat.h"
+#include "errors.h"
+#include "guc.h"
+#include "outbox.h"
+#include "row_lock.h"
+#include "spi.h"
+#include "subscription.h"
+
+/* How long until the next attempt after the first that failed; doubled each time. */
+#define BACK_OFF		(INT64CONST(30) * USECS_PER_SEC)
+#define MAX_BACK_OFF	(INT64CONST(3600) * USECS_PER_SEC)
+
+/* What a sweep deletes at most. */
+#define PURGE_BATCH		10000
+
+/* ---- the walk ------------------------------------------------------------ */
+
+/* The oldest pending notification of a lead, of those that are asked for. */
+typedef struct Oldest
+{
+	int64		lead_id;
+	int64		id;				/* 0 = none */
+	char		status;
+} Oldest;
+
+#define SH_PREFIX oldest
+#define SH_ELEMENT_TYPE Oldest
+#define SH_KEY_TYPE int64
+#define SH_KEY lead_id
+#define SH_HASH_KEY(table, key) murmurhash32((uint32) (key) ^ (uint32) ((uint64) (key) >> 32))
+#define SH_EQUAL(table, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+typedef struct Walk
+{
+	Relation	rel;
+	Relation	by_id;
+	Relation	by_lead;
+	TupleTableSlot *slot;		/* the row that is looked at */
+	TupleTableSlot *older;		/* those before it */
+	TupleTableSlot *locked;
+	AttrNumber	id;
+	AttrNumber	lead_id;
+	AttrNumber	channel_column;
+	AttrNumber	attempts;
+	AttrNumber	next_attempt_at;
+	const char *channel;		/* NULL = all */
+	int			channel_len;
+	Snapshot	snapshot;
+	oldest_hash *leads;			/* those that were met */
+} Walk;
+
+static Relation
+open_index(const char *name)
+{
+	Oid			index = engine_relation(name);
+
+	if (!OidIsValid(index))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("index \"%s\" of \"notifications\" is missing", name),
+				 errhint("Run SELECT * FROM leadflow.install().")));
+	return index_open(index, AccessShareLock);
+}
+
+static void
+walk_open(Walk *walk, const char *channel)
+{
+	TupleDesc	desc;
+
+	memset(walk, 0, sizeof(Walk));
+	(void) engine_owner();		/* are the tables there? */
+	walk->rel = table_open(engine_relation("notifications"), RowExclusiveLock);
+	walk->by_id = open_index("notifications_pending");
+	walk->by_lead = open_index("notifications_pending_lead");
+	walk->slot = table_slot_create(walk->rel, NULL);
+	walk->older = table_slot_create(walk->rel, NULL);
+	walk->locked = table_slot_create(walk->rel, NULL);
+	desc = RelationGetDescr(walk->rel);
+	walk->id = column_of(desc, "id", INT8OID);
+	walk->lead_id = column_of(desc, "lead_id", INT8OID);
+	walk->channel_column = column_of(desc, "channel", TEXTOID);
+	walk->attempts = column_of(desc, "attempts", INT4OID);
+	walk->next_attempt_at = column_of(desc, "next_attempt_at", TIMESTAMPTZOID);
+	walk->channel = channel;
+	walk->channel_len = channel ? (int) strlen(channel) : 0;
+}
+
+static void
+walk_close(Walk *walk)
+{
+	ExecDropSingleTupleTableSlot(walk->slot);
+	ExecDropSingleTupleTableSlot(walk->older);
+	ExecDropSingleTupleTableSlot(walk->locked);
+	index_close(walk->by_id, NoLock);
+	index_close(walk->by_lead, NoLock);
+	table_close(walk->rel, NoLock);
+}
+
+static bool
+is_asked_for(const Walk *walk, TupleTableSlot *slot)
+{
+	bool		isnull;
+	text	   *channel;
+
+	if (walk->channel == NULL)
+		return true;
+	channel = DatumGetTextPP(slot_getattr(slot, walk->channel_column, &isnull));
+	return VARSIZE_ANY_EXHDR(channel) == walk->channel_len &&
+		memcmp(VARDATA_ANY(channel), walk->channel, walk->channel_len) == 0;
+}
+
+/* A row of the index that a snapshot sees is pending: the index has no other. */
+static int64
+oldest_pending(Walk *walk, int64 lead_id)
+{
+	bool		known;
+	Oldest	   *oldest = oldest_insert(walk->leads, lead_id, &known);
+
+	if (!known)
+	{
+		IndexScanDesc scan = index_beginscan_compat(walk->rel, walk->by_lead, walk->snapshot, 1, 0);
+		ScanKeyData key;
+
+		ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(lead_id));
+		index_rescan(scan, &key, 1, NULL, 0);
+		oldest->id = 0;
+		while (index_getnext_slot(scan, ForwardScanDirection, walk->older))
+		{
+			bool		isnull;
+
+			if (!is_asked_for(walk, walk->older))
+				continue;
+			oldest->id = DatumGetInt64(slot_getattr(walk->older, walk->id, &isnull));
+			break;
+		}
+		index_endscan(scan);
+	}
+	return oldest->id;
+}
+
+/* Nothing is waited for, and nothing is taken that has changed since it was looked at. */
+static bool
+lock_seen(Walk *walk)
+{
+	ItemPointerData tid = walk->slot->tts_tid;
+	TM_FailureData failure;
+
+	return table_tuple_lock(walk->rel, &tid, walk->snapshot, walk->locked, GetCurrentCommandId(false),
+							LockTupleNoKeyExclusive, LockWaitSkip, 0, &failure) == TM_Ok;
+}
+
+/*
+ * Locks up to n rows that are due; those that were handed out as often as may be
+ * go to "exhausted" instead.
+ */
+static void
+walk_pending(Walk *walk, int n, TimestampTz now, int max_attempts, IdSet *claimed, IdSet *exhausted)
+{
+	IndexScanDesc scan;
+	TupleTableSlot *slot = walk->slot;
+
+	CommandCounterIncrement();
+	walk->snapshot = RegisterSnapshot(engine_snapshot());
+	PushActiveSnapshot(walk->snapshot);
+	walk->leads = oldest_create(CurrentMemoryContext, 256, NULL);
+	scan = index_beginscan_compat(walk->rel, walk->by_id, walk->snapshot, 0, 0);
+	index_rescan(scan, NULL, 0, NULL, 0);
+	while (claimed->n < n && index_getnext_slot(scan, ForwardScanDirection, slot))
+	{
+		bool		isnull;
+		int64		id = DatumGetInt64(slot_getattr(slot, walk->id, &isnull));
+		int			attempts = DatumGetInt32(slot_getattr(slot, walk->attempts, &isnull));
+		Datum		lead_id;
+
+		CHECK_FOR_INTERRUPTS();
+		/* what was never handed out is due, whatever the clock of who wrote it */
+		if (attempts > 0 &&
+			DatumGetTimestampTz(slot_getattr(slot, walk->next_attempt_at, &isnull)) > now)
+			continue;
+		if (!is_asked_for(walk, slot))
+			continue;
+		lead_id = slot_getattr(slot, walk->lead_id, &isnull);
+		if (!isnull && oldest_pending(walk, DatumGetInt64(lead_id)) != id)
+			continue;
+		if (!lock_seen(walk))
+			continue;
+		ids_add(attempts >= max_attempts ? exhausted : claimed, id);
+	}
+	index_endscan(scan);
+	oldest_destroy(walk->leads);
+	PopActiveSnapshot();
+	UnregisterSnapshot(walk->snapshot);
+}
+
+/* ---- changes ------------------------------------------------------------- */
+
+static int64
+change(EngineStatement *statement, const IdSet *ids, Datum *values, const char *nulls)
+{
+	EngineContext engine;
+	int64		n;
+
+	engine_enter(&engine);
+	values[0] = int8_array(ids->ids, ids->n);
+	n = (int64) engine_execute(statement, values, nulls);
+	engine_leave(&engine);
+	return n;
+}
+
+/*
+ * Rows that are about to be changed.  READ COMMITTED goes on with the latest version by
+ * itself; where an UPDATE would fail, the latest is locked first.
+ */
+static void
+lock_latest(const IdSet *ids)
+{
+	Relation	rel;
+	TupleTableSlot *slot;
+
+	if (!IsolationUsesXactSnapshot() || IsolationIsSerializable())
+		return;
+	rel = table_open(engine_relation("notifications"), RowExclusiveLock);
+	slot = table_slot_create(rel, NULL);
+	for (int i = 0; i < ids->n; i++)
+		(void) row_lock(rel, ids->ids[i], LockTupleNoKeyExclusive, slot);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, NoLock);
+}
+
+void
+outbox_claim(int n, const char *channel, const char *consumer, TimestampTz until,
+			 Tuplestorestate *claims)
+{
+	static EngineStatement lease = {
+		"WITH leased AS (UPDATE leadflow.notifications"
+		"  SET attempts = attempts + 1, next_attempt_at = $2, claimed_by = $3 WHERE id = ANY ($1)"
+		"  RETURNING id, lead_id, event, recipient_id, queue, team, channel, payload, created_at, attempts)"
+		" SELECT * FROM leased ORDER BY id", 3, {INT8ARRAYOID, TIMESTAMPTZOID, TEXTOID}
+	};
+	static EngineStatement give_up = {
+		"UPDATE leadflow.notifications SET dead_at = $2,"
+		" last_error = coalesce(last_error, 'no consumer acknowledged it') WHERE id = ANY ($1)",
+		2, {INT8ARRAYOID, TIMESTAMPTZOID}
+	};
+	TimestampTz now = clock_wall();
+	int			max_attempts = subscription_config()->max_attempts;
+	IdSet		claimed = {0};
+	IdSet		exhausted = {0};
+	EngineContext engine;
+	Walk		walk;
+	Datum		values[3];
+
+	walk_open(&walk, channel);
+	do
+	{
+		/* once more where something was given up: the next of its lead may be due */
+		exhausted.n = 0;
+		walk_pending(&walk, n, now, max_attempts, &claimed, &exhausted);
+		if (exhausted.n)
+		{
+			values[1] = TimestampTzGetDatum(now);
+			(void) change(&give_up, &exhausted, values, NULL);
+		}
+	} while (exhausted.n && claimed.n < n);
+	walk_close(&walk);
+	if (claimed.n == 0)
+		return;
+	engine_enter(&engine);
+	values[0] = int8_array(claimed.ids, claimed.n);
+	values[1] = TimestampTzGetDatum(until);
+	values[2] = CStringGetTextDatum(consumer);
+	(void) engine_execute(&lease, values, NULL);
+	for (uint64 r = 0; r < SPI_processed; r++)
+		tuplestore_puttuple(claims, SPI_tuptable->vals[r]);
+	engine_leave(&engine);
+}
+
+int64
+outbox_ack(const IdSet *ids)
+{
+	static EngineStatement statement = {
+		"UPDATE leadflow.notifications SET delivered_at = $2, dead_at = NULL"
+		" WHERE id = ANY ($1) AND delivered_at IS NULL", 2, {INT8ARRAYOID, TIMESTAMPTZOID}
+	};
+	Datum		values[2] = {(Datum) 0, TimestampTzGetDatum(clock_wall())};
+
+	if (ids->n == 0)
+		return 0;
+	lock_latest(ids);
+	return change(&statement, ids, values, NULL);
+}
+
+TimestampTz
+outbox_fail(int64 id, const char *error)
+{
+	static EngineStatement statement = {
+		"UPDATE leadflow.notifications SET last_error = $2, attempts = greatest(attempts, 1),"
+		" dead_at = CASE WHEN attempts >= $3 THEN $4 END,"
+		" next_attempt_at = $4 + least($5 * 2.0 ^ least(attempts - 1, 40), $6) * interval '1 microsecond'"
+		" WHERE id = ANY ($1) AND delivered_at IS NULL AND dead_at IS NULL"
+		" RETURNING CASE WHEN dead_at IS NULL THEN next_attempt_at ELSE 'infinity' END",
+		6, {INT8ARRAYOID, TEXTOID, INT4OID, TIMESTAMPTZOID, FLOAT8OID, FLOAT8OID}
+	};
+	IdSet		ids = {&id, 1, 1};
+	TimestampTz next = DT_NOEND;
+	EngineContext engine;
+	Datum		values[6];
+
+	lock_latest(&ids);
+	engine_enter(&engine);
+	values[0] = int8_array(&id, 1);
+	values[1] = CStringGetTextDatum(error);
+	values[2] = Int32GetDatum(subscription_config()->max_attempts);
+	values[3] = TimestampTzGetDatum(clock_wall());
+	values[4] = Float8GetDatum((double) BACK_OFF);
+	values[5] = Float8GetDatum((double) MAX_BACK_OFF);
+	if (engine_execute(&statement, values, NULL) > 0)
+	{
+		bool		isnull;
+
+		next = DatumGetTimestampTz(spi_value(0, 1, &isnull));
+	}
+	engine_leave(&engine);
+	return next;
+}
+
+/* Of what is told once while undelivered, one that would be the second stays dead. */
+int64
+outbox_revive(const IdSet *ids)
+{
+	static EngineStatement all = {
+		"SELECT id FROM leadflow.notifications WHERE dead_at IS NOT NULL ORDER BY id"
+	};
+	static EngineStatement statement = {
+		"UPDATE leadflow.notifications n SET dead_at = NULL, attempts = 0, next_attempt_at = $2"
+		" WHERE id = ANY ($1) AND dead_at IS NOT NULL"
+		" AND NOT (event = 'lead.active_again' AND EXISTS (SELECT FROM leadflow.notifications x"
+		"  WHERE x.lead_id = n.lead_id AND x.event = 'lead.active_again' AND x.delivered_at IS NULL"
+		"  AND x.subscription_id IS NOT DISTINCT FROM n.subscription_id"
+		"  AND (x.dead_at IS NULL OR x.id > n.id)))",
+		2, {INT8ARRAYOID, TIMESTAMPTZOID}
+	};
+	Datum		values[2] = {(Datum) 0, TimestampTzGetDatum(clock_wall())};
+	IdSet		dead = {0};
+
+	if (ids == NULL)
+	{
+		MemoryContext caller = CurrentMemoryContext;
+		EngineContext engine;
+		uint64		n;
+
+		engine_enter(&engine);
+		n = engine_query(&all, NULL, NULL);
+		for (uint64 r = 0; r < n; r++)
+		{
+			int64		id = spi_int64(r, 1);
+			MemoryContext inside = MemoryContextSwitchTo(caller);
+
+			ids_add(&dead, id);
+			MemoryContextSwitchTo(inside);
+		}
+		engine_leave(&engine);
+		ids = &dead;
+	}
+	if (ids->n == 0)
+		return 0;
+	lock_latest(ids);
+	return change(&statement, ids, values, NULL);
+}
+
+/* ---- the sweep ----------------------------------------------------------- */
+
+/* What a subscription's at_most_every looks at is kept for as long. */
+void
+outbox_purge(TimestampTz at)
+{
+	static EngineStatement statement = {
+		"DELETE FROM leadflow.notifications WHERE id = ANY (ARRAY("
+		" SELECT n.id FROM leadflow.notifications n WHERE n.delivered_at < $1"
+		" AND NOT EXISTS (SELECT FROM leadflow.subscriptions s"
+		"  WHERE s.id = n.subscription_id AND n.created_at > $2 - s.at_most_every)"
+		" ORDER BY n.delivered_at LIMIT $3 FOR UPDATE OF n SKIP LOCKED))",
+		3, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
+	};
+	int64		retention = subscription_config()->retention;
+	Datum		values[3];
+	EngineContext engine;
+
+	if (at < MIN_TIMESTAMP + retention)
+		return;
+	values[0] = TimestampTzGetDatum(at - retention);
+	values[1] = TimestampTzGetDatum(at);
+	values[2] = Int64GetDatum(PURGE_BATCH);
+	engine_enter(&engine);
+	engine_plan_by_index();
+	(void) engine_execute(&statement, values, NULL);
+	engine_leave(&engine);
+}
+
+bool
+outbox_due(TimestampTz at)
+{
+	static EngineStatement statement = {
+		"SELECT FROM leadflow.notifications WHERE delivered_at IS NULL AND dead_at IS NULL"
+		" AND (attempts = 0 OR next_attempt_at <= $1) LIMIT 1", 1, {TIMESTAMPTZOID}
+	};
+	Datum		value = TimestampTzGetDatum(at);
+	EngineContext engine;
+	bool		due;
+
+	engine_enter(&engine);
+	due = engine_query(&statement, &value, NULL) > 0;
+	engine_leave(&engine);
+	return due;
+}
