@@ -9,6 +9,7 @@
  *	  state row (compare and swap) and gate  →  permissions, messages
  *	  →  moves and hand-offs  →  clocks and hand-offs that a sales touch settles
  *	  →  credits
+ *	  →  what somebody wants to hear of (alert.c)
  *
  * A lead's row in leads is locked before its state row and only if the gate opens
  * or evidence was taken away (and always where the transaction goes on: its next
@@ -34,6 +35,7 @@
 
 #include "activity.h"
 #include "actor.h"
+#include "alert.h"
 #include "clock_store.h"
 #include "columns.h"
 #include "contact.h"
@@ -47,6 +49,7 @@
 #include "row_lock.h"
 #include "score_store.h"
 #include "spi.h"
+#include "subscription.h"
 #include "transition.h"
 
 /* Columns of activities, in the order in which they were created. */
@@ -91,6 +94,7 @@ typedef struct Batch
 	TupleTableSlot *slot;
 	MemoryContext each;			/* reset for each row */
 	const PointRule **rules;
+	const SubscriptionConfig *subscriptions;
 	TimestampTz latest;			/* occurred_at at most */
 	int64	   *fresh;			/* leads that the transaction had not written to */
 	int			nfresh;
@@ -126,6 +130,7 @@ batch_begin(Batch *batch, Relation rel)
 	/* whoever changes the active model waits for this transaction, and the other way round */
 	LockRelationOid(engine_relation("score_state"), RowExclusiveLock);
 	batch->model = model_active();
+	batch->subscriptions = subscription_config();
 	for (int c = 0; c < ACT_COLUMNS; c++)
 	{
 		if (c < desc->natts && !TupleDescAttr(desc, c)->attisdropped &&
@@ -266,6 +271,30 @@ add_message(Batch *batch, Delta *delta, const Written *row)
 	}
 }
 
+/* Who subscribed to activities like this one? */
+static void
+match_subscriptions(const Batch *batch, Delta *delta, const ActivityRow *row)
+{
+	const SubscriptionConfig *config = batch->subscriptions;
+	Matched		matched = {.at = row->occurred_at, .id = row->id};
+	Jsonb	   *document = NULL;
+
+	for (int i = 0; i < config->nmatching; i++)
+	{
+		const Subscription *subscription = &config->matching[i];
+
+		if (subscription->condition)
+		{
+			if (document == NULL)
+				document = activity_told(row);
+			if (!condition_holds(subscription->condition, document))
+				continue;
+		}
+		matched.subscription_id = subscription->id;
+		event_matched(delta, &matched, subscription->every > 0);
+	}
+}
+
 /* Adds an activity to its lead's delta. */
 static void
 add_activity(Batch *batch, const Written *written)
@@ -285,6 +314,8 @@ add_activity(Batch *batch, const Written *written)
 	if (!written->null[ACT_VOIDED_AT])
 		return;
 	activity_row(written, &row);
+	if (batch->subscriptions->nmatching && !leadflow_quiet)
+		match_subscriptions(batch, delta, &row);
 	activity_match(model, &row, &match);
 	if (match.kind == NULL)
 		return;
@@ -610,6 +641,7 @@ typedef struct Flush
 	int			ncredited;
 	Delta	  **contacts;		/* with messages, withdrawals */
 	int			ncontacts;
+	Alerts		alerts;
 	StringInfoData unknown;		/* leads that do not exist, for the error's detail */
 } Flush;
 
@@ -764,10 +796,12 @@ flush_lead(Flush *flush, Delta *delta)
 	{
 		StateRow	row;
 		StateRow	now_row;
+		StateRow	before;
 		ScoreRow	score;
 		bool		hand_raise = false;
 		bool		promote = false;
 		bool		demote = false;
+		bool		open_deal = false;
 
 		if (!state_fetch(&flush->table, model, delta->lead_id, flush->snapshot, &row))
 		{
@@ -779,6 +813,8 @@ flush_lead(Flush *flush, Delta *delta)
 				return;
 			}
 		}
+		if (delta->flags & DELTA_LOUD)
+			alert_before(&flush->alerts, &row, &before);
 		flush_complete(flush, &row, delta);
 		row.model_id = model->id;
 
@@ -811,8 +847,13 @@ flush_lead(Flush *flush, Delta *delta)
 			desc = RelationGetDescr(flush->leads);
 			lead = ExecFetchSlotHeapTuple(flush->lead_slot, false, &should_free);
 			if (promote)
-				promote = gate_lead_blocked(model, &now_row, &score, lead, desc, hand_raise,
-											flush->now) == NULL;
+			{
+				const char *blocked = gate_lead_blocked(model, &now_row, &score, lead, desc,
+														hand_raise, flush->now);
+
+				promote = blocked == NULL;
+				open_deal = blocked && strcmp(blocked, GATE_OPEN_DEAL) == 0;
+			}
 			if (demote)
 			{
 				TimestampTz since = DatumGetTimestampTz(
@@ -837,6 +878,8 @@ flush_lead(Flush *flush, Delta *delta)
 				flush->credited[flush->ncredited++] = delta->lead_id;
 			if (delta->flags & DELTA_CONTACT)
 				flush->contacts[flush->ncontacts++] = delta;
+			if (delta->flags & DELTA_LOUD)
+				alert_lead(&flush->alerts, delta, &before, &row, promote, open_deal);
 			return;
 		}
 		flush_snapshot(flush);
@@ -890,6 +933,7 @@ flush_all(bool settles)
 	flush.credited = MemoryContextAllocHuge(context, sizeof(int64) * Max(n, 1));
 	flush.contacts = MemoryContextAllocHuge(context, sizeof(Delta *) * Max(n, 1));
 	initStringInfo(&flush.unknown);
+	alerts_begin(&flush.alerts, flush.model, flush.now);
 
 	state_open(&flush.table, RowExclusiveLock);
 	flush_snapshot(&flush);
@@ -916,6 +960,7 @@ flush_all(bool settles)
 
 	if (flush.ncontacts)
 		contact_flush(flush.contacts, flush.ncontacts);
+	alert_matched(deltas, n);
 	if (flush.npromotions)
 		transition_promote(flush.promotions, flush.npromotions);
 	if (flush.ndemotions)
@@ -924,6 +969,7 @@ flush_all(bool settles)
 		clock_settle(flush.touched, flush.ntouched);
 	if (flush.ncredited)
 		credit_refresh_leads(flush.credited, flush.ncredited);
+	alerts_tell(&flush.alerts);
 
 	quiet_resume(quiet);
 	MemoryContextSwitchTo(caller);

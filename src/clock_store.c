@@ -50,6 +50,7 @@
 #include "errors.h"
 #include "guc.h"
 #include "lead_document.h"
+#include "outbox.h"
 #include "spi.h"
 
 #define HORIZON (INT64CONST(50) * 366 * USECS_PER_DAY)
@@ -641,6 +642,59 @@ clock_correct(void)
  * ---------------------------------------------------------------------
  */
 
+/* Columns of what a portion returns: of itself, then of each clock that was announced. */
+enum
+{
+	TOLD_SEEN = 1,
+	TOLD_LAST_DUE,
+	TOLD_LAST_ID,
+	TOLD_CLOCK,
+	TOLD_LEAD,
+	TOLD_MEMBER,
+	TOLD_QUEUE,
+	TOLD_POLICY,
+	TOLD_METRIC,
+	TOLD_TEAM,
+	TOLD_ON_BREACH,
+	TOLD_STARTED_AT,
+	TOLD_DUE_AT,
+	TOLD_AT
+};
+
+/* Tells of the clocks of a portion: the member who has it, else the queue that it waits in. */
+static void
+tell_announced(const char *event, uint64 n)
+{
+	Notice	   *notices = palloc0_array(Notice, n + 1);
+	int			count = 0;
+
+	for (uint64 r = 0; r < n; r++)
+	{
+		Notice	   *notice = &notices[count];
+		StringInfoData details;
+		bool		isnull;
+
+		if (spi_int64(r, TOLD_CLOCK) == 0)
+			continue;
+		details_begin(&details);
+		details_id(&details, "clock_id", spi_int64(r, TOLD_CLOCK));
+		details_text(&details, "policy", spi_text(r, TOLD_POLICY));
+		details_text(&details, "metric", spi_text(r, TOLD_METRIC));
+		details_time(&details, "started_at", DatumGetTimestampTz(spi_value(r, TOLD_STARTED_AT, &isnull)));
+		details_time(&details, "due_at", DatumGetTimestampTz(spi_value(r, TOLD_DUE_AT, &isnull)));
+		details_text(&details, "on_breach", spi_text(r, TOLD_ON_BREACH));
+		notice->lead_id = spi_int64(r, TOLD_LEAD);
+		notice->event = event;
+		notice->recipient_id = spi_int64(r, TOLD_MEMBER);
+		notice->queue = spi_text(r, TOLD_QUEUE);
+		notice->team = spi_text(r, TOLD_TEAM);
+		notice->at = DatumGetTimestampTz(spi_value(r, TOLD_AT, &isnull));
+		notice->details = details_end(&details);
+		count++;
+	}
+	outbox_add(notices, count);
+}
+
 /*
  * Announces in portions along the index, (instant, id) by (instant, id): what
  * is due is found without a look at what isn't, however stale the statistics,
@@ -648,7 +702,7 @@ clock_correct(void)
  * breached clocks, and those of them whose policy says notify.
  */
 static void
-announce(EngineStatement *statement, TimestampTz at, int64 *announced, int64 *notified)
+announce(EngineStatement *statement, const char *event, TimestampTz at, int64 *announced, int64 *notified)
 {
 	Datum		values[4];
 	int64		seen;
@@ -659,19 +713,28 @@ announce(EngineStatement *statement, TimestampTz at, int64 *announced, int64 *no
 	values[3] = Int64GetDatum(ANNOUNCE_BATCH);
 	do
 	{
+		SPITupleTable *rows;
+		uint64		n;
 		bool		isnull;
 
 		CHECK_FOR_INTERRUPTS();
-		(void) engine_execute(statement, values, NULL);
-		seen = spi_int64(0, 1);
-		*announced += spi_int64(0, 2);
-		*notified += spi_int64(0, 3);
+		n = engine_execute(statement, values, NULL);
+		rows = SPI_tuptable;
+		seen = spi_int64(0, TOLD_SEEN);
 		if (seen == ANNOUNCE_BATCH)
 		{
-			values[1] = spi_value(0, 4, &isnull);
-			values[2] = spi_value(0, 5, &isnull);
+			values[1] = spi_value(0, TOLD_LAST_DUE, &isnull);
+			values[2] = spi_value(0, TOLD_LAST_ID, &isnull);
 		}
-		SPI_freetuptable(SPI_tuptable);
+		for (uint64 r = 0; r < n; r++)
+		{
+			char	   *on_breach = spi_text(r, TOLD_ON_BREACH);
+
+			*announced += spi_int64(r, TOLD_CLOCK) != 0;
+			*notified += on_breach && strcmp(on_breach, "notify") == 0;
+		}
+		tell_announced(event, n);
+		SPI_freetuptable(rows);
 	} while (seen == ANNOUNCE_BATCH);
 }
 
@@ -686,11 +749,14 @@ announce(EngineStatement *statement, TimestampTz at, int64 *announced, int64 *no
 	" told AS (" \
 	"  UPDATE leadflow.sla_clocks c SET " change \
 	"  FROM locked WHERE c.id = locked.id AND " still \
-	"  RETURNING c.policy_id)" \
-	" SELECT (SELECT count(*) FROM portion), count(*), count(*) FILTER (WHERE p.on_breach = 'notify')," \
-	"  (SELECT max(due) FROM portion)," \
-	"  (SELECT id FROM portion ORDER BY due DESC, id DESC LIMIT 1)" \
-	" FROM told JOIN leadflow.sla_policies p ON p.id = told.policy_id"
+	"  RETURNING c.id, c.lead_id, c.policy_id, c.metric, c.member_id, c.handoff_id, c.started_at, c.due_at, c." due " AS at)" \
+	" SELECT s.seen, s.due, s.id, t.id, t.lead_id, t.member_id, t.queue, t.name, t.metric, t.team, t.on_breach," \
+	"  t.started_at, t.due_at, t.at" \
+	" FROM (SELECT count(*) AS seen, max(due) AS due," \
+	"  (SELECT id FROM portion ORDER BY due DESC, id DESC LIMIT 1) AS id FROM portion) s" \
+	" LEFT JOIN (SELECT told.*, h.queue, p.name, p.team, p.on_breach FROM told" \
+	"  JOIN leadflow.sla_policies p ON p.id = told.policy_id" \
+	"  LEFT JOIN leadflow.handoffs h ON h.id = told.handoff_id) t ON true ORDER BY t.lead_id, t.at, t.id"
 
 Announced
 clock_announce(TimestampTz at)
@@ -714,8 +780,8 @@ clock_announce(TimestampTz at)
 	EngineContext engine;
 
 	clock_enter(&engine);
-	announce(&breaches, at, &announced.breached, &announced.escalated);
-	announce(&warnings, at, &announced.warned, &ignored);
+	announce(&breaches, "sla.breached", at, &announced.breached, &announced.escalated);
+	announce(&warnings, "sla.warning", at, &announced.warned, &ignored);
 	engine_leave(&engine);
 	return announced;
 }

@@ -427,6 +427,14 @@ lead_steps(const DealLead *lead, const LeadChange *changes, int n, DealStep **re
 	return nsteps;
 }
 
+/* Was the deal won just now, by a lead? */
+static bool
+is_new_win(const DealRow *old_deal, const DealRow *new_deal)
+{
+	return drives(new_deal) && new_deal->status == DEAL_WON &&
+		!(drives(old_deal) && old_deal->status == DEAL_WON);
+}
+
 /* Leads that may have to move. */
 static IdSet
 changed_leads(LeadChanges *list)
@@ -496,6 +504,7 @@ leadflow_deals_changed(PG_FUNCTION_ARGS)
 	int			nnew = 0;
 	CreditChange credits = {0};
 	LeadChanges leads = {0};
+	IdSet		won = {0};
 	IdSet		moved;
 	IdSet		locked;
 	EngineContext engine;
@@ -536,6 +545,8 @@ leadflow_deals_changed(PG_FUNCTION_ARGS)
 		i += old_deal != NULL;
 		j += new_deal != NULL;
 		note_stage(&leads, old_deal, new_deal);
+		if (is_new_win(old_deal, new_deal))
+			ids_add(&won, new_deal->id);
 		note_credits(&credits, old_deal, new_deal);
 	}
 	check_corrections(&credits);
@@ -556,6 +567,8 @@ leadflow_deals_changed(PG_FUNCTION_ARGS)
 		move_leads(&leads, stand, nleads);
 	}
 	credit_deals_changed(&credits.deals, &credits.former, &locked);
+	if (won.n > 0)
+		deal_tell_won(&won);
 	engine_leave(&engine);
 	return PointerGetDatum(NULL);
 }

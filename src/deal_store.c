@@ -18,6 +18,7 @@
 
 #include "columns.h"
 #include "deal_store.h"
+#include "outbox.h"
 #include "row_lock.h"
 #include "spi.h"
 
@@ -218,4 +219,44 @@ campaign_is_used(int64 campaign_id)
 	used = DatumGetBool(spi_value(0, 1, &isnull));
 	engine_leave(&engine);
 	return used;
+}
+
+void
+deal_tell_won(const IdSet *deals)
+{
+	static EngineStatement statement = {
+		"SELECT d.lead_id, coalesce(d.owner_id, l.owner_id), d.closed_at, d.id, d.name, d.amount::text, d.currency::text, d.kind"
+		" FROM leadflow.deals d JOIN leadflow.leads l ON l.id = d.lead_id WHERE d.id = ANY ($1)"
+		" ORDER BY d.lead_id, d.closed_at, d.id", 1, {INT8ARRAYOID}
+	};
+	EngineContext engine;
+	Notice	   *notices;
+	Datum		value;
+	int			n;
+
+	engine_enter(&engine);
+	engine_plan_by_index();
+	value = int8_array(deals->ids, deals->n);
+	n = (int) engine_query(&statement, &value, NULL);
+	notices = palloc0(sizeof(Notice) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		StringInfoData details;
+		bool		isnull;
+
+		details_begin(&details);
+		details_id(&details, "deal_id", spi_int64(i, 4));
+		details_text(&details, "deal", spi_text(i, 5));
+		details_raw(&details, "amount", spi_text(i, 6));
+		details_text(&details, "currency", spi_text(i, 7));
+		details_text(&details, "kind", spi_text(i, 8));
+		notices[i].lead_id = spi_int64(i, 1);
+		notices[i].event = "deal.won";
+		notices[i].recipient_id = spi_int64(i, 2);
+		notices[i].team = "sales";
+		notices[i].at = DatumGetTimestampTz(spi_value(i, 3, &isnull));
+		notices[i].details = details_end(&details);
+	}
+	outbox_add(notices, n);
+	engine_leave(&engine);
 }

@@ -56,6 +56,9 @@ extern void deal_find_corrected(const IdSet *deals, IdSet *corrected);
 /* One of the corrections that goes round in a circle instead of back to a deal; false if there is none. */
 extern bool deal_find_circle(const IdSet *corrections, int64 *deal_id);
 
+/* Tells that these deals were won: each owner, else the lead's. */
+extern void deal_tell_won(const IdSet *deals);
+
 /* Does a lead or an activity carry the campaign?  Holds up whoever would insert activities. */
 extern bool campaign_is_used(int64 campaign_id);
 

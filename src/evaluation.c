@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
 #include "evaluation.h"
@@ -98,6 +99,27 @@ activity_document(const ActivityRow *row)
 	}
 	SET_VARSIZE(document, end - (char *) document);
 	return document;
+}
+
+/* The same with its kind, as subscriptions are asked of it. */
+Jsonb *
+activity_told(const ActivityRow *row)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	value;
+	Jsonb	   *kind;
+
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	value.type = jbvString;
+	value.val.string.val = "kind";
+	value.val.string.len = strlen("kind");
+	(void) pushJsonbValue(&state, WJB_KEY, &value);
+	value.val.string.val = unconstify(char *, row->kind);
+	value.val.string.len = row->kind_len;
+	(void) pushJsonbValue(&state, WJB_VALUE, &value);
+	kind = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(kind),
+											  JsonbPGetDatum(activity_document(row))));
 }
 
 static Jsonb *

@@ -32,6 +32,7 @@ typedef struct ActivityMatch
 } ActivityMatch;
 
 extern void activity_match(const Model *model, const ActivityRow *row, ActivityMatch *match);
+extern Jsonb *activity_told(const ActivityRow *row);
 extern LimitEntry activity_limit_entry(const Model *model, const PointRule *rule,
 									   const ActivityRow *row, ActivityMatch *match);
 

@@ -18,7 +18,8 @@
  * written activities.
  *
  * Limits: about 250 bytes a lead that was written to, until the end of the
- * transaction, up to 16 kB more for what rules with a limit count, and 32 bytes a message.
+ * transaction, up to 16 kB more for what rules with a limit count, and 32 bytes
+ * for each message and each activity that somebody wants to hear of.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -117,6 +118,22 @@ messages_grow(Delta *delta, int more)
 	delta->maxmessages = room;
 }
 
+/* Kept in the current context. */
+static void
+delta_add_matched(Delta *delta, const Matched *matched, int n)
+{
+	if (n == 0)
+		return;
+	if (delta->nmatched + n > delta->maxmatched)
+	{
+		delta->maxmatched = Max(delta->nmatched + n, Max(4, delta->maxmatched * 2));
+		delta->matched = delta->matched ? repalloc_huge(delta->matched, sizeof(Matched) * delta->maxmatched) :
+			palloc(sizeof(Matched) * delta->maxmatched);
+	}
+	memcpy(delta->matched + delta->nmatched, matched, sizeof(Matched) * n);
+	delta->nmatched += n;
+}
+
 /* What is added to a delta is kept in the current context. */
 static void
 delta_merge(const Model *model, Delta *into, const Delta *from)
@@ -131,6 +148,7 @@ delta_merge(const Model *model, Delta *into, const Delta *from)
 		memcpy(into->messages + into->nmessages, from->messages, sizeof(SentMessage) * from->nmessages);
 		into->nmessages += from->nmessages;
 	}
+	delta_add_matched(into, from->matched, from->nmatched);
 	into->last_engaged_at = Max(into->last_engaged_at, from->last_engaged_at);
 	into->last_touch_at = Max(into->last_touch_at, from->last_touch_at);
 	if (happened_later(from->hand_raised_at, &from->hand_raised_by,
@@ -208,6 +226,9 @@ level_convert(const Model *model, Level *level)
 		entry->delta->messages = old->messages;
 		entry->delta->nmessages = old->nmessages;
 		entry->delta->maxmessages = old->maxmessages;
+		entry->delta->nmatched = old->nmatched;
+		entry->delta->maxmatched = old->maxmatched;
+		entry->delta->matched = old->matched;
 		pfree(old);
 	}
 	MemoryContextSwitchTo(caller);
@@ -291,6 +312,21 @@ event_flags(int64 lead_id)
 			flags |= entry->delta->flags;
 	}
 	return flags;
+}
+
+void
+event_matched(Delta *delta, const Matched *matched, bool once)
+{
+	MemoryContext caller;
+
+	for (int i = 0; once && i < delta->nmatched; i++)
+	{
+		if (delta->matched[i].subscription_id == matched->subscription_id)
+			return;
+	}
+	caller = MemoryContextSwitchTo(top->context);
+	delta_add_matched(delta, matched, 1);
+	MemoryContextSwitchTo(caller);
 }
 
 void

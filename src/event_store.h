@@ -30,6 +30,14 @@ typedef struct SentMessage
 	bool		refuse;			/* rather than store it against a rule */
 } SentMessage;
 
+/* An activity that a subscription wants to hear of. */
+typedef struct Matched
+{
+	int64		subscription_id;
+	TimestampTz at;
+	pg_uuid_t	id;
+} Matched;
+
 /* What one (sub)transaction did to one lead. */
 typedef struct Delta
 {
@@ -48,6 +56,9 @@ typedef struct Delta
 	SentMessage *messages;
 	int			nmessages;
 	int			maxmessages;
+	int			nmatched;
+	int			maxmatched;
+	Matched    *matched;		/* in the order in which they were written */
 	double		sums[FLEXIBLE_ARRAY_MEMBER];	/* by group, scaled to last_at */
 } Delta;
 
@@ -73,6 +84,8 @@ extern void event_message(Delta *delta, TimestampTz at, const pg_uuid_t *id, boo
 
 /* What flags a lead's deltas have, of those that are not flushed. */
 extern int	event_flags(int64 lead_id);
+/* An activity to tell of; "once": one of them is enough. */
+extern void event_matched(Delta *delta, const Matched *matched, bool once);
 
 /* All of a lead's deltas together, in the current context; NULL = none. */
 extern Delta *event_peek(const Model *model, int64 lead_id);

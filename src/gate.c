@@ -176,7 +176,7 @@ lead_incomplete(const Model *model, const ScoreRow *score, int64 lead_id,
 			appendStringInfo(&missing, "%s is missing, ", (char *) lfirst(lc));
 	}
 	if (has_open_deal(lead_id))
-		appendStringInfoString(&missing, "contact of an open deal, ");
+		appendStringInfoString(&missing, GATE_OPEN_DEAL ", ");
 	if (missing.len == 0)
 		return NULL;
 	missing.data[missing.len - strlen(", ")] = '\0';

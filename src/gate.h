@@ -8,6 +8,9 @@
 
 #include "score_store.h"
 
+/* What gate_lead_blocked() says where that alone is in the way: somebody is talking to the lead. */
+#define GATE_OPEN_DEAL	"contact of an open deal"
+
 /* By points alone: does the score, or a raised hand, open the gate? */
 extern bool gate_points(const Model *model, const StateRow *row, const ScoreRow *score,
 						bool *hand_raise);

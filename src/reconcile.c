@@ -158,10 +158,12 @@ repair_stages(Datum ids)
 		" FROM (SELECT l.id, (CASE WHEN l.stage IN ('lead', 'nurture') THEN $2 WHEN l.stage = 'mql' THEN $3 ELSE 0 END)"
 		"  | (CASE WHEN EXISTS (SELECT FROM leadflow.handoffs h WHERE h.lead_id = l.id) THEN $4 ELSE 0 END)"
 		"  | (o.watch & $5)"		/* credit_store sees to that */
-		"  | (CASE WHEN l.stage IN ('mql', 'sql') THEN o.watch & $6 ELSE 0 END) AS watch"
+		"  | (CASE WHEN l.stage IN ('mql', 'sql') THEN o.watch & $6 ELSE 0 END)"
+		"  | (CASE WHEN l.owner_id IS NOT NULL OR EXISTS (SELECT FROM leadflow.accounts a"
+		"     WHERE a.id = l.account_id AND a.status = 'customer') THEN $7 ELSE 0 END) AS watch"
 		"  FROM leadflow.leads l JOIN leadflow.score_state o ON o.lead_id = l.id WHERE l.id = ANY ($1)) w"
 		" WHERE w.id = s.lead_id AND s.watch <> w.watch",
-		6, {INT8ARRAYOID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID}
+		7, {INT8ARRAYOID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID, INT4OID}
 	};
 	static EngineStatement reviewed = {
 		"UPDATE leadflow.reviews r SET closed_by = 'moved', closed_at = greatest(r.opened_at,"
@@ -193,7 +195,7 @@ repair_stages(Datum ids)
 	engine_execute(&enrolled, &ids, NULL);
 	engine_execute(&watch, (Datum[]) {ids, Int32GetDatum(WATCH_GATE), Int32GetDatum(WATCH_HANDOFF),
 									  Int32GetDatum(WATCH_TOUCH), Int32GetDatum(WATCH_CREDIT),
-									  Int32GetDatum(WATCH_EVIDENCE)}, NULL);
+									  Int32GetDatum(WATCH_EVIDENCE), Int32GetDatum(WATCH_OWNED)}, NULL);
 	engine_leave(&engine);
 }
 

@@ -442,6 +442,19 @@ state_take_fit(StateRow *row, const Fit *fit)
 	row->lead_disqualifier = fit->disqualifier ? fit->disqualifier->id : 0;
 }
 
+/* Is the lead's account a customer? */
+static bool
+is_customers(Jsonb *document)
+{
+	JsonbValue *value = getKeyJsonValueFromContainer(&document->root, "account", strlen("account"), NULL);
+
+	if (value == NULL || value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
+		return false;
+	value = getKeyJsonValueFromContainer(value->val.binary.data, "status", strlen("status"), NULL);
+	return value && value->type == jbvString && value->val.string.len == strlen("customer") &&
+		memcmp(value->val.string.val, "customer", strlen("customer")) == 0;
+}
+
 /* The fit of a row from the lead that the snapshot sees. */
 void
 state_refit(const Model *model, StateRow *row, Snapshot snapshot)
@@ -453,6 +466,8 @@ state_refit(const Model *model, StateRow *row, Snapshot snapshot)
 		return;
 	fit_evaluate(model, document, &fit);
 	state_take_fit(row, &fit);
+	if (is_customers(document))
+		row->watch |= WATCH_OWNED;
 }
 
 void
@@ -551,6 +566,8 @@ score_leads_added(const int64 *leads, const int *watch, int n)
 			CHECK_FOR_INTERRUPTS();
 			fit_evaluate(model, document, &fit);
 			state_take_fit(&row, &fit);
+			if (is_customers(document))
+				columns[0][low] = Int32GetDatum(watch[from + low] | WATCH_OWNED);
 			columns[1][low] = Float8GetDatum(row.fit);
 			columns[2][low] = Int64GetDatum(row.persona_id);
 			columns[3][low] = Float8GetDatum(row.fit_known);

@@ -23,6 +23,8 @@
 #define WATCH_CREDIT	0x04	/* it is in a won deal: touches change credits */
 #define WATCH_EVIDENCE	0x08	/* promoted by the system: may be taken back while untouched */
 #define WATCH_HANDOFF	0x10	/* stage mql: the hand-off may follow */
+#define WATCH_OWNED		0x20	/* has, had or is about to get an owner, or its account is or was a
+								 * customer: somebody may have to be told what it does */
 
 /* Columns of score_state, in order (sql/tables/45_score.sql). */
 enum

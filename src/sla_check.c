@@ -30,6 +30,7 @@
 #include "event_store.h"
 #include "guc.h"
 #include "ids.h"
+#include "outbox.h"
 #include "review.h"
 #include "row_lock.h"
 #include "transition.h"
@@ -87,6 +88,9 @@ leadflow_check_sla(PG_FUNCTION_ARGS)
 	activity_settle();
 	announced = clock_announce(at);
 	quiet_resume(quiet);
+	outbox_purge(at);
+	if (outbox_due(at))
+		outbox_wake();
 
 	values[0] = Int64GetDatum(announced.warned);
 	values[1] = Int64GetDatum(announced.breached);

@@ -81,6 +81,9 @@ watch_of(const Move *move, int *set, int *clear)
 		*set |= WATCH_HANDOFF;
 	if (is(move->to_category, "handoff"))
 		*set |= WATCH_TOUCH;
+	/* routing will give it one, or somebody takes it from the queue */
+	if (move->owner_id || is(move->to_category, "handoff"))
+		*set |= WATCH_OWNED;
 	/* not what a review or a reason has sent back to sales: that was no evidence */
 	if ((is(move->to_stage, "mql") || (is(move->to_stage, "sql") && is(move->from_stage, "mql"))) &&
 		is(move->team, "system") && promotion_of(move))
@@ -382,7 +385,7 @@ sort_out(LeadUpdate *changes, int n, Move *lost, int *nlost, const LeadUpdate **
 	transition_added(unknown, nunknown);
 }
 
-/* Leads in sales' hands that got another owner; the others have no offer to pass on. */
+/* Leads that got another owner; those that are not in sales' hands have no offer to pass on. */
 static void
 reassign(Move *moves, int n)
 {
@@ -390,6 +393,10 @@ reassign(Move *moves, int n)
 	int			count = 0;
 
 	fill_categories(moves, n);
+	for (int i = 0; i < n; i++)
+		ids[i] = moves[i].lead_id;
+	if (n)
+		score_watch(ids, n, WATCH_OWNED, 0);
 	for (int i = 0; i < n; i++)
 	{
 		if (is(moves[i].to_category, "handoff") || is(moves[i].to_category, "sales"))

@@ -343,7 +343,7 @@ BEGIN
 	SELECT
 		'watch',
 		s.lead_id::text,
-		(s.watch & 23)::text,
+		(s.watch & 55)::text,
 		w.watch::text,
 		s.lead_id,
 		NULL
@@ -363,17 +363,20 @@ BEGIN
 		WHERE c.lead_id BETWEEN $1 AND $2 AND (d.status = 'won'
 			OR EXISTS (SELECT FROM leadflow.deals x WHERE x.corrects_deal_id = d.id))
 	) w4 ON w4.lead_id = s.lead_id
+	LEFT JOIN leadflow.accounts a ON a.id = l.account_id
 	CROSS JOIN LATERAL (
+		-- 32 stays when the owner goes
 		SELECT CASE WHEN l.stage IN ('lead', 'nurture') THEN 1 ELSE 0 END
 			+ CASE WHEN h.lead_id IS NOT NULL THEN 2 ELSE 0 END
 			+ CASE WHEN w4.lead_id IS NOT NULL THEN 4 ELSE 0 END
-			+ CASE WHEN l.stage = 'mql' THEN 16 ELSE 0 END AS watch
+			+ CASE WHEN l.stage = 'mql' THEN 16 ELSE 0 END
+			+ CASE WHEN l.owner_id IS NOT NULL OR a.status = 'customer' THEN 32 ELSE s.watch & 32 END AS watch
 	) w
-	WHERE s.lead_id BETWEEN $1 AND $2 AND s.watch & 23 <> w.watch;
+	WHERE s.lead_id BETWEEN $1 AND $2 AND s.watch & 55 <> w.watch;
 END
 $$;
 COMMENT ON FUNCTION leadflow._verify_score_state(bigint, bigint) IS
-	'verify(): one score_state row a lead, its model, its heat, its latest engagement and sales touch, what it keeps of limits, and its watch bits 1, 2, 4 and 16.';
+	'verify(): one score_state row a lead, its model, its heat, its latest engagement and sales touch, what it keeps of limits, and its watch bits 1, 2, 4, 16 and 32.';
 
 CREATE OR REPLACE FUNCTION leadflow._verify_history(
 	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)

@@ -196,7 +196,7 @@ ALTER TABLE leadflow.score_state ALTER COLUMN limits SET STORAGE EXTERNAL;
 COMMENT ON TABLE leadflow.score_state IS 'What the engine keeps about a lead''s score: one row a lead; read it through lead_scores.';
 COMMENT ON COLUMN leadflow.score_state.lead_id IS 'Lead.';
 COMMENT ON COLUMN leadflow.score_state.model_id IS 'Model that the row was computed with; NULL = no model was active.';
-COMMENT ON COLUMN leadflow.score_state.watch IS 'Bits that tell an insert what else hangs on the lead: 1 gate may open, 2 clocks or a hand-off wait for a sales touch, 4 credits of won deals depend on touches, 8 promoted by the system, 16 MQL whose hand-off may follow.';
+COMMENT ON COLUMN leadflow.score_state.watch IS 'Bits that tell an insert what else hangs on the lead: 1 gate may open, 2 clocks or a hand-off wait for a sales touch, 4 credits of won deals depend on touches, 8 promoted by the system, 16 MQL whose hand-off may follow, 32 has, had or may soon have an owner, or is or was a customer account''s: somebody may have to be told.';
 COMMENT ON COLUMN leadflow.score_state.cycle IS 'How often the lead was recycled, plus one.';
 COMMENT ON COLUMN leadflow.score_state.sums IS 'Sum of points by engagement group, in order of scoring_groups.id; with a half-life h scaled to the whole number of half-lives since 2000-01-01 UTC that last_at has reached: sum of points * 2^(occurred_at/h - floor(last_at/h)).';
 COMMENT ON COLUMN leadflow.score_state.last_at IS 'Latest occurred_at of the activities that are in the row; before it, scores are computed from the activities.';
