@@ -12,9 +12,10 @@
  * the row itself, in the very version that was looked at; where somebody else was
  * faster or is about to be, it is skipped.
  *
- * What is pending is walked along an index in the order of ids.  Limits: what
- * is leased, waits to be tried again or stands behind such a row is walked over by
- * every claim, some 0.3 us each.
+ * What is pending is walked along an index in the order of ids; where many stand
+ * behind a few that are leased or wait to be tried again, the rest is walked lead by lead.
+ * Limits: what is leased or waits is walked over by every claim, some 0.3 us each by
+ * id and 2 us by lead.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -49,6 +50,10 @@
 #define BACK_OFF		(INT64CONST(30) * USECS_PER_SEC)
 #define MAX_BACK_OFF	(INT64CONST(3600) * USECS_PER_SEC)
 
+/* A walk by id that met so many rows of each lead goes on by lead. */
+#define QUEUE_LENGTH	8
+#define WALK_AT_LEAST	1000
+
 /* What a sweep deletes at most. */
 #define PURGE_BATCH		10000
 
@@ -57,7 +62,7 @@
 /* The oldest pending notification of a lead, of those that are asked for. */
 typedef struct Oldest
 {
-	int64		lead_id;
+	int64		lead_id;		/* or the id of one that was taken */
 	int64		id;				/* 0 = none */
 	char		status;
 } Oldest;
@@ -90,7 +95,16 @@ typedef struct Walk
 	int			channel_len;
 	Snapshot	snapshot;
 	oldest_hash *leads;			/* those that were met */
+	oldest_hash *taken;			/* what was, whatever the snapshot */
+	TimestampTz now;
+	int			max_attempts;
+	int			wanted;
+	IdSet		claimed;
+	IdSet		exhausted;		/* handed out as often as may be */
 } Walk;
+
+/* Where this session's last walk by lead ended: nobody is passed over for ever. */
+static int64 last_lead = 0;
 
 static Relation
 open_index(const char *name)
@@ -152,7 +166,21 @@ is_asked_for(const Walk *walk, TupleTableSlot *slot)
 		memcmp(VARDATA_ANY(channel), walk->channel, walk->channel_len) == 0;
 }
 
-/* A row of the index that a snapshot sees is pending: the index has no other. */
+/*
+ * The next of those that are asked for along a scan.  A row of the index that a snapshot
+ * sees is pending: the index has no other.
+ */
+static bool
+next_asked_for(Walk *walk, IndexScanDesc scan, TupleTableSlot *slot)
+{
+	while (index_getnext_slot(scan, ForwardScanDirection, slot))
+	{
+		if (is_asked_for(walk, slot))
+			return true;
+	}
+	return false;
+}
+
 static int64
 oldest_pending(Walk *walk, int64 lead_id)
 {
@@ -163,73 +191,125 @@ oldest_pending(Walk *walk, int64 lead_id)
 	{
 		IndexScanDesc scan = index_beginscan_compat(walk->rel, walk->by_lead, walk->snapshot, 1, 0);
 		ScanKeyData key;
+		bool		isnull;
 
 		ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(lead_id));
 		index_rescan(scan, &key, 1, NULL, 0);
-		oldest->id = 0;
-		while (index_getnext_slot(scan, ForwardScanDirection, walk->older))
-		{
-			bool		isnull;
-
-			if (!is_asked_for(walk, walk->older))
-				continue;
-			oldest->id = DatumGetInt64(slot_getattr(walk->older, walk->id, &isnull));
-			break;
-		}
+		oldest->id = next_asked_for(walk, scan, walk->older) ?
+			DatumGetInt64(slot_getattr(walk->older, walk->id, &isnull)) : 0;
 		index_endscan(scan);
 	}
 	return oldest->id;
 }
 
-/* Nothing is waited for, and nothing is taken that has changed since it was looked at. */
 static bool
-lock_seen(Walk *walk)
+is_due(const Walk *walk, TupleTableSlot *slot)
 {
-	ItemPointerData tid = walk->slot->tts_tid;
-	TM_FailureData failure;
+	bool		isnull;
 
-	return table_tuple_lock(walk->rel, &tid, walk->snapshot, walk->locked, GetCurrentCommandId(false),
-							LockTupleNoKeyExclusive, LockWaitSkip, 0, &failure) == TM_Ok;
+	/* what was never handed out is due, whatever the clock of who wrote it */
+	return DatumGetInt32(slot_getattr(slot, walk->attempts, &isnull)) == 0 ||
+		DatumGetTimestampTz(slot_getattr(slot, walk->next_attempt_at, &isnull)) <= walk->now;
 }
 
 /*
- * Locks up to n rows that are due; those that were handed out as often as may be
- * go to "exhausted" instead.
+ * Takes a row that is the oldest of its lead.  Nothing is waited for, and nothing
+ * is taken that has changed since it was looked at.
  */
 static void
-walk_pending(Walk *walk, int n, TimestampTz now, int max_attempts, IdSet *claimed, IdSet *exhausted)
+take(Walk *walk, TupleTableSlot *slot)
 {
-	IndexScanDesc scan;
-	TupleTableSlot *slot = walk->slot;
+	ItemPointerData tid = slot->tts_tid;
+	bool		isnull;
+	int64		id = DatumGetInt64(slot_getattr(slot, walk->id, &isnull));
+	int			attempts = DatumGetInt32(slot_getattr(slot, walk->attempts, &isnull));
+	TM_FailureData failure;
+	bool		known;
 
+	if (table_tuple_lock(walk->rel, &tid, walk->snapshot, walk->locked, GetCurrentCommandId(false),
+						 LockTupleNoKeyExclusive, LockWaitSkip, 0, &failure) != TM_Ok)
+		return;
+	(void) oldest_insert(walk->taken, id, &known);
+	if (!known)
+		ids_add(attempts >= walk->max_attempts ? &walk->exhausted : &walk->claimed, id);
+}
+
+/* By id, the oldest first; false: lead by lead would be faster. */
+static bool
+walk_by_id(Walk *walk)
+{
+	IndexScanDesc scan = index_beginscan_compat(walk->rel, walk->by_id, walk->snapshot, 0, 0);
+	TupleTableSlot *slot = walk->slot;
+	int64		behind = 0;
+	bool		done = true;
+
+	index_rescan(scan, NULL, 0, NULL, 0);
+	while (walk->claimed.n < walk->wanted && index_getnext_slot(scan, ForwardScanDirection, slot))
+	{
+		bool		isnull;
+		Datum		lead_id;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!is_due(walk, slot) || !is_asked_for(walk, slot))
+			continue;
+		lead_id = slot_getattr(slot, walk->lead_id, &isnull);
+		if (isnull || oldest_pending(walk, DatumGetInt64(lead_id)) ==
+			DatumGetInt64(slot_getattr(slot, walk->id, &isnull)))
+			take(walk, slot);
+		else if (++behind > WALK_AT_LEAST && behind > (int64) walk->leads->members * QUEUE_LENGTH)
+		{
+			done = false;
+			break;
+		}
+	}
+	index_endscan(scan);
+	return done;
+}
+
+/* Lead by lead, each one's oldest, from "from" on up to "to". */
+static void
+walk_by_lead(Walk *walk, int64 from, int64 to)
+{
+	IndexScanDesc scan = index_beginscan_compat(walk->rel, walk->by_lead, walk->snapshot, 1, 0);
+	TupleTableSlot *slot = walk->slot;
+	int64		lead_id = from;
+
+	while (walk->claimed.n < walk->wanted)
+	{
+		ScanKeyData key;
+		bool		isnull;
+
+		CHECK_FOR_INTERRUPTS();
+		ScanKeyInit(&key, 1, BTGreaterStrategyNumber, F_INT8GT, Int64GetDatum(lead_id));
+		index_rescan(scan, &key, 1, NULL, 0);
+		/* of the same lead, or already of the next that has any */
+		if (!next_asked_for(walk, scan, slot))
+			break;
+		lead_id = DatumGetInt64(slot_getattr(slot, walk->lead_id, &isnull));
+		if (lead_id > to)
+			break;
+		if (is_due(walk, slot))
+			take(walk, slot);
+		last_lead = lead_id;
+	}
+	index_endscan(scan);
+}
+
+/* Locks rows that are due and the oldest of their leads. */
+static void
+walk_pending(Walk *walk)
+{
 	CommandCounterIncrement();
 	walk->snapshot = RegisterSnapshot(engine_snapshot());
 	PushActiveSnapshot(walk->snapshot);
 	walk->leads = oldest_create(CurrentMemoryContext, 256, NULL);
-	scan = index_beginscan_compat(walk->rel, walk->by_id, walk->snapshot, 0, 0);
-	index_rescan(scan, NULL, 0, NULL, 0);
-	while (claimed->n < n && index_getnext_slot(scan, ForwardScanDirection, slot))
+	if (!walk_by_id(walk))
 	{
-		bool		isnull;
-		int64		id = DatumGetInt64(slot_getattr(slot, walk->id, &isnull));
-		int			attempts = DatumGetInt32(slot_getattr(slot, walk->attempts, &isnull));
-		Datum		lead_id;
+		int64		from = last_lead;
 
-		CHECK_FOR_INTERRUPTS();
-		/* what was never handed out is due, whatever the clock of who wrote it */
-		if (attempts > 0 &&
-			DatumGetTimestampTz(slot_getattr(slot, walk->next_attempt_at, &isnull)) > now)
-			continue;
-		if (!is_asked_for(walk, slot))
-			continue;
-		lead_id = slot_getattr(slot, walk->lead_id, &isnull);
-		if (!isnull && oldest_pending(walk, DatumGetInt64(lead_id)) != id)
-			continue;
-		if (!lock_seen(walk))
-			continue;
-		ids_add(attempts >= max_attempts ? exhausted : claimed, id);
+		walk_by_lead(walk, from, PG_INT64_MAX);
+		walk_by_lead(walk, PG_INT64_MIN, from);
 	}
-	index_endscan(scan);
 	oldest_destroy(walk->leads);
 	PopActiveSnapshot();
 	UnregisterSnapshot(walk->snapshot);
@@ -286,30 +366,31 @@ outbox_claim(int n, const char *channel, const char *consumer, TimestampTz until
 		2, {INT8ARRAYOID, TIMESTAMPTZOID}
 	};
 	TimestampTz now = clock_wall();
-	int			max_attempts = subscription_config()->max_attempts;
-	IdSet		claimed = {0};
-	IdSet		exhausted = {0};
 	EngineContext engine;
 	Walk		walk;
 	Datum		values[3];
 
 	walk_open(&walk, channel);
+	walk.taken = oldest_create(CurrentMemoryContext, 256, NULL);
+	walk.wanted = n;
+	walk.now = now;
+	walk.max_attempts = subscription_config()->max_attempts;
 	do
 	{
 		/* once more where something was given up: the next of its lead may be due */
-		exhausted.n = 0;
-		walk_pending(&walk, n, now, max_attempts, &claimed, &exhausted);
-		if (exhausted.n)
+		walk.exhausted.n = 0;
+		walk_pending(&walk);
+		if (walk.exhausted.n)
 		{
 			values[1] = TimestampTzGetDatum(now);
-			(void) change(&give_up, &exhausted, values, NULL);
+			(void) change(&give_up, &walk.exhausted, values, NULL);
 		}
-	} while (exhausted.n && claimed.n < n);
+	} while (walk.exhausted.n && walk.claimed.n < n);
 	walk_close(&walk);
-	if (claimed.n == 0)
+	if (walk.claimed.n == 0)
 		return;
 	engine_enter(&engine);
-	values[0] = int8_array(claimed.ids, claimed.n);
+	values[0] = int8_array(walk.claimed.ids, walk.claimed.n);
 	values[1] = TimestampTzGetDatum(until);
 	values[2] = CStringGetTextDatum(consumer);
 	(void) engine_execute(&lease, values, NULL);

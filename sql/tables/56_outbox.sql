@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS leadflow.notifications (
 	claimed_by text,
 	last_error text,
 	dead_at timestamptz
-) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.1);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.1);
 -- A claim changes no column of an index, nor of a predicate: it is a HOT update. What is pending is
 -- walked by id, and whether a lead has anything older is one look at the second.
 CREATE INDEX IF NOT EXISTS notifications_pending ON leadflow.notifications (id)
