@@ -162,3 +162,154 @@ CREATE OR REPLACE FUNCTION leadflow.handoff_brief(lead_id bigint) RETURNS text
 	AS $$ SELECT b.brief FROM leadflow._handoff_briefs(ARRAY[$1]) b $$;
 COMMENT ON FUNCTION leadflow.handoff_brief(bigint) IS
 'What a rep reads before calling, as things stand at leadflow.now(): five lines, Who (name, title, company, phone, e-mail, persona), Why now (score, rank, band; the activity that made the engine move it, or who handed it over; the last engagement), Read (the last three different contents), Account (status; the contacts most in sales'' hands, with stage and owner), Before (the last three earlier hand-offs: whose, when, decision, reason, touches; the last nurture program). Instants in settings.time_zone. Colleagues that the caller cannot see do not show. NULL for a lead that is unknown or that the caller cannot see (needs SELECT on the tables), and for NULL. O(contacts of the account), and as many activities as it takes to find three different contents.';
+
+CREATE OR REPLACE FUNCTION leadflow.my_day(member bigint, at timestamptz DEFAULT leadflow.now())
+	RETURNS TABLE (kind text, lead_id bigint, full_name text, company text, stage text, score double precision,
+		due_at timestamptz, since_at timestamptz, what text)
+	LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	SET plan_cache_mode = force_custom_plan
+	SET jit = off
+	AS $$
+#variable_conflict use_column
+DECLARE
+	me CONSTANT bigint := $1;
+	instant CONSTANT timestamptz := $2;
+	voter boolean;
+	midnight timestamptz;	-- when the day ends
+	week timestamptz;	-- and when the week does that begins with it
+BEGIN
+	IF NOT coalesce(isfinite(instant), false) THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = 'the instant must be finite';
+	END IF;
+	SELECT m.active AND m.reviewer INTO voter FROM leadflow.team_members m WHERE m.id = me;
+	IF NOT FOUND THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = 'unknown team member',
+			DETAIL = format('There is no team member %s.', coalesce(me::text, 'NULL')),
+			HINT = 'team_members lists them; ask with the id.';
+	END IF;
+	SELECT (d.day + 1)::timestamp AT TIME ZONE d.time_zone, (d.day + 7)::timestamp AT TIME ZONE d.time_zone
+	INTO STRICT midnight, week
+	FROM (SELECT (instant AT TIME ZONE s.time_zone)::date AS day, s.time_zone FROM leadflow.settings s) d;
+
+	RETURN QUERY
+	WITH mine AS MATERIALIZED (
+		SELECT l.id, l.stage, l.stage_since, l.revisit_on, c.category, s.last_touch_at, s.last_engaged_at
+		FROM leadflow.leads l
+		JOIN leadflow.stages c ON c.name = l.stage
+		JOIN leadflow.score_state s ON s.lead_id = l.id
+		WHERE l.owner_id = me
+	), campaign AS MATERIALIZED (
+		-- leads that this member's campaigns sourced, where marketing has them
+		SELECT l.id, l.stage, l.stage_since, l.revisit_on, c.category
+		FROM leadflow.campaigns k
+		JOIN leadflow.leads l ON l.campaign_id = k.id AND l.stage IN ('mql', 'nurture')
+		JOIN leadflow.stages c ON c.name = l.stage
+		WHERE k.owner_id = me
+	), clocks AS MATERIALIZED (
+		SELECT l.id AS lead_id, k.metric, k.due_at, k.started_at, p.name
+		FROM mine l
+		JOIN leadflow.sla_clocks k ON k.lead_id = l.id AND k.stopped_at IS NULL AND k.started_at <= instant
+		JOIN leadflow.sla_policies p ON p.id = k.policy_id
+	), todo AS (
+		SELECT CASE WHEN k.due_at < instant THEN 1 ELSE 3 END AS urgency, 'clock' AS kind, k.lead_id, k.due_at, k.started_at AS since_at, k.name AS what
+		FROM clocks k
+		WHERE k.due_at < midnight
+		UNION ALL
+		SELECT 2, 'reply', i.*
+		FROM mine l
+		CROSS JOIN LATERAL (
+			SELECT l.id, NULL::timestamptz, i.occurred_at, i.kind || coalesce(' "' || i.content || '"', '')
+			FROM leadflow.activities i
+			JOIN leadflow.activity_kinds ik ON ik.kind = i.kind AND ik.expects_reply
+			WHERE l.last_engaged_at > coalesce(l.last_touch_at, '-infinity')
+				AND i.lead_id = l.id AND i.voided_at IS NULL AND i.occurred_at <= instant
+				AND i.occurred_at > greatest(coalesce(l.last_touch_at, '-infinity'),
+					CASE WHEN l.category NOT IN ('handoff', 'sales') THEN l.stage_since END)
+				AND NOT EXISTS (
+					SELECT
+					FROM leadflow.activities o
+					JOIN leadflow.activity_kinds ok ON ok.kind = o.kind AND ok.two_way
+					WHERE o.lead_id = l.id AND o.voided_at IS NULL AND (o.occurred_at, o.id) > (i.occurred_at, i.id))
+			ORDER BY i.occurred_at
+			LIMIT 1
+		) i
+		WHERE l.category <> 'out'
+		UNION ALL
+		SELECT 4, 'decide', l.id, k.due_at, h.offered_at, 'accept or reject: ' || h.why
+		FROM mine l
+		CROSS JOIN LATERAL (
+			SELECT h.offered_at, h.why
+			FROM leadflow.handoffs h
+			WHERE h.lead_id = l.id AND h.decided_at IS NULL
+			ORDER BY h.id DESC
+			LIMIT 1
+		) h
+		LEFT JOIN LATERAL (
+			SELECT min(k.due_at) AS due_at FROM clocks k WHERE k.lead_id = l.id AND k.metric = 'time_to_accept'
+		) k ON true
+		WHERE l.category = 'handoff' AND coalesce(k.due_at >= midnight, true)
+		UNION ALL
+		-- what waits in a queue of theirs
+		(SELECT 5, 'claim', h.lead_id, (SELECT min(k.due_at) FROM leadflow.sla_clocks k WHERE k.lead_id = h.lead_id AND k.stopped_at IS NULL),
+			h.offered_at, 'waits in queue ' || h.queue
+		FROM leadflow.handoffs h
+		JOIN leadflow.queues q ON q.name = h.queue
+		JOIN leadflow.team_members m ON m.id = me AND m.active
+		WHERE h.decided_at IS NULL AND h.owner_id IS NULL
+			AND CASE WHEN EXISTS (SELECT FROM leadflow.queue_members e WHERE e.queue_id = q.id)
+				THEN EXISTS (SELECT FROM leadflow.queue_members e WHERE e.queue_id = q.id AND e.member_id = me)
+				ELSE m.team = 'sales' END
+		ORDER BY leadflow.score(h.lead_id, instant) DESC NULLS LAST, h.lead_id
+		LIMIT 20)
+		UNION ALL
+		SELECT 6, 'vote', r.lead_id, r.due_at, r.opened_at,
+			'rejected: ' || concat_ws(', ', r.reason, r.note) || CASE WHEN r.contested_at IS NULL THEN '' ELSE '; contested' || coalesce(': ' || r.contest_note, '') END
+		FROM leadflow.reviews r
+		LEFT JOIN leadflow.score_state s ON s.lead_id = r.lead_id
+		WHERE voter AND r.closed_at IS NULL
+			AND NOT coalesce(me IN (r.rejected_by, r.owner_id, r.campaign_owner_id), false)
+			AND NOT EXISTS (SELECT FROM leadflow.handoffs h WHERE h.lead_id = r.lead_id AND h.owner_id = me
+				AND h.offered_at >= coalesce(s.cycle_since, '-infinity'))
+			AND NOT EXISTS (SELECT FROM leadflow.review_votes b WHERE b.review_id = r.id AND b.reviewer_id = me)
+		UNION ALL
+		SELECT 7, 'contest', r.lead_id, r.due_at, r.opened_at, 'rejected: ' || concat_ws(', ', r.reason, r.note)
+		FROM leadflow.reviews r
+		WHERE r.campaign_owner_id = me AND r.closed_at IS NULL AND r.contested_at IS NULL
+		UNION ALL
+		(SELECT 8, 'hand_off', l.id, NULL, l.stage_since, 'an MQL that nobody has handed over'
+		FROM campaign l
+		WHERE l.stage = 'mql'
+		ORDER BY leadflow.score(l.id, instant) DESC, l.id
+		LIMIT 20)
+		UNION ALL
+		SELECT 9, 'hot', l.id, NULL, coalesce(l.last_touch_at, l.stage_since),
+			CASE WHEN l.last_touch_at IS NULL THEN 'hot, no touch yet' ELSE 'hot, last touch ' || extract(day FROM instant - l.last_touch_at) || ' days ago' END
+		FROM mine l
+		JOIN leadflow.scoring_models m ON m.status = 'active'
+		WHERE l.category IN ('handoff', 'sales') AND coalesce(l.last_touch_at, '-infinity') < instant - interval '72 hours'
+			AND leadflow.score(l.id, instant) >= m.hot_from
+			AND NOT EXISTS (SELECT FROM clocks k WHERE k.lead_id = l.id AND k.due_at < midnight)
+		UNION ALL
+		SELECT 10, 'revisit', l.id, l.revisit_on::timestamp AT TIME ZONE (SELECT g.time_zone FROM leadflow.settings g), l.stage_since, 'comes back from nurture'
+		FROM (SELECT l.id, l.stage, l.revisit_on, l.stage_since FROM mine l UNION SELECT l.id, l.stage, l.revisit_on, l.stage_since FROM campaign l) l
+		WHERE l.stage = 'nurture' AND l.revisit_on::timestamp AT TIME ZONE (SELECT g.time_zone FROM leadflow.settings g) < week
+		UNION ALL
+		(SELECT 11, 'almost_mql', v.lead_id, NULL, v.last_engaged_at, v.mql_blocked_by
+		FROM leadflow.almost_mql v
+		WHERE v.owner_id = me
+		ORDER BY v.points_missing, v.lead_id
+		LIMIT 20)
+	)
+	SELECT t.kind, t.lead_id, l.full_name, coalesce(l.company, a.name), l.stage, leadflow.score(l.id, instant), t.due_at, t.since_at, t.what
+	FROM todo t
+	JOIN leadflow.leads l ON l.id = t.lead_id
+	LEFT JOIN leadflow.accounts a ON a.id = l.account_id
+	ORDER BY t.urgency, t.due_at, leadflow.score(l.id, instant) DESC, t.lead_id;
+END
+$$;
+COMMENT ON FUNCTION leadflow.my_day(bigint, timestamptz) IS
+'What a member has to do, the most urgent first; a lead may be in it several times. kind: clock (a promise on a lead of theirs that is overdue or due today), reply (it waits for an answer), decide (offered, undecided, not due today), claim (waits in a queue of theirs: the 20 hottest), vote (a rejection that they may review and have not voted on), contest (a rejected lead of their campaign), hand_off (MQLs of their campaigns: the 20 hottest), hot (a lead of theirs in sales'' hands that is hot and was not touched for 72 hours), revisit (comes back from nurture within 7 days: theirs, or of their campaign), almost_mql (of their campaign, the 20 nearest). due_at = deadline or NULL; since_at = since when it waits. Days are those of settings.time_zone; what is there is as of now, what is due and the score as of at. Only leads that the caller sees; needs SELECT on the tables. 22023 for an unknown member, NULL, or an instant that is not finite. O(leads of the member and of their campaigns).';

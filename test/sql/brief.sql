@@ -108,7 +108,98 @@ SELECT leadflow.handoff_brief(4) IS NULL AS hidden, (string_to_array(leadflow.ha
 RESET ROLE;
 DROP POLICY only_two ON leadflow.leads;
 ALTER TABLE leadflow.leads DISABLE ROW LEVEL SECURITY;
+
+--
+-- my_day
+--
+DELETE FROM leadflow.activities WHERE lead_id > 1000;
+DELETE FROM leadflow.leads WHERE id > 1000;
+SET datestyle = 'ISO, YMD';
+CREATE FUNCTION pg_temp.day(member bigint, at timestamptz DEFAULT leadflow.now())
+RETURNS TABLE (kind text, lead_id bigint, stage text, due text, since text, what text) LANGUAGE sql AS $$
+	SELECT kind, lead_id, stage, to_char(due_at AT TIME ZONE 'UTC', 'MM-DD HH24:MI'), to_char(since_at AT TIME ZONE 'UTC', 'MM-DD HH24:MI'), what
+	FROM leadflow.my_day($1, $2)
+$$;
+SELECT * FROM leadflow.my_day(914);
+INSERT INTO leadflow.sla_policies (id, name, metric, target, priority) VALUES (941, 'Decide', 'time_to_accept', '30 hours', 10), (942, 'Call', 'time_to_first_touch', '1 hour', 10);
+SET leadflow.clock = '2026-04-01 09:00Z';
+-- 21: offered yesterday, the call overdue; 22: offered just now; 23: accepted, hot, wrote; 24: accepted, hot, not touched for days
+INSERT INTO leadflow.leads (id, full_name, company, job_title, company_size, campaign_id, owner_id, stage, stage_since, created_at) VALUES
+	(21, 'Lea', 'Leaco', 'CEO', 60, 921, 912, 'mql', '2026-03-01Z', '2026-03-01Z'), (22, 'Max', 'Maxco', 'CEO', 60, 921, 912, 'mql', '2026-03-01Z', '2026-03-01Z'),
+	(23, 'Nic', NULL, 'CEO', 60, NULL, 912, 'accepted', '2026-03-20Z', '2026-03-01Z'), (24, 'Oda', NULL, 'CEO', 60, NULL, 912, 'accepted', '2026-03-20Z', '2026-03-01Z');
+SET leadflow.quiet = on;
+INSERT INTO leadflow.activities (lead_id, occurred_at, kind) SELECT i, '2026-03-25Z', 'content_download' FROM unnest('{21,23,24}'::bigint[]) i, generate_series(1, 6);
+RESET leadflow.quiet;
+SET leadflow.clock = '2026-03-31 09:00Z';
+UPDATE leadflow.leads SET stage = 'sql', stage_by = 'mara@example.com' WHERE id = 21;
+SET leadflow.clock = '2026-04-01 09:00Z';
+UPDATE leadflow.leads SET stage = 'sql', stage_by = 'mara@example.com' WHERE id = 22;
+INSERT INTO leadflow.activities (lead_id, occurred_at, kind, content, member_id) VALUES
+	(23, '2026-03-31 08:00Z', 'call', NULL, 912), (23, '2026-03-31 10:00Z', 'email_reply', 'Re: hello', NULL), (24, '2026-03-26 10:00Z', 'call', NULL, 912);
+UPDATE leadflow.leads SET stage = 'nurture', stage_reason = 'not_now', revisit_on = '2026-04-09', stage_by = 'sara@example.com' WHERE id = 2;
+UPDATE leadflow.leads SET owner_id = 912 WHERE id = 2;
+SELECT * FROM pg_temp.day(912);
+-- later that day, and when the week has come
+SELECT * FROM pg_temp.day(912, '2026-04-01 20:00Z');
+SELECT * FROM pg_temp.day(912, '2026-04-02 22:00Z') WHERE kind = 'revisit';
+SELECT bool_and(d.score = leadflow.score(d.lead_id, '2026-04-02Z') AND d.full_name IS NOT DISTINCT FROM l.full_name AND d.stage = l.stage) AS as_of
+FROM leadflow.my_day(912, '2026-04-02Z') d JOIN leadflow.leads l ON l.id = d.lead_id;
+-- A touch answers and warms; a decision settles.
+INSERT INTO leadflow.activities (lead_id, kind, member_id) VALUES (23, 'email_sent', 912), (24, 'call', 912), (21, 'call', 912), (22, 'call', 912);
+UPDATE leadflow.leads SET stage = 'accepted', stage_by = 'sam@example.com' WHERE id = 21;
+SELECT * FROM pg_temp.day(912);
+
+-- Marketing: MQLs that nobody handed over, what was rejected, who comes back, who is nearly there.
+INSERT INTO leadflow.leads (id, full_name, job_title, company_size, campaign_id, stage, stage_since, created_at) VALUES
+	(31, 'Pia', NULL, NULL, 921, 'mql', '2026-03-20Z', '2026-03-01Z'), (32, 'Quin', 'CEO', 60, 921, 'lead', '2026-03-20Z', '2026-03-01Z'),
+	(33, 'Ray', NULL, NULL, 921, 'rejected', '2026-03-20Z', '2026-03-01Z');
+SET session_replication_role = replica;
+DELETE FROM leadflow.reviews;
+INSERT INTO leadflow.reviews (id, lead_id, opened_at, due_at, reason, note, rejected_by, owner_id, campaign_id, campaign_owner_id) VALUES
+	(971, 33, '2026-03-20Z', '2026-04-02Z', 'no_need', 'Not at all.', 912, 912, 921, 911);
+RESET session_replication_role;
+SELECT * FROM pg_temp.day(911);
+-- Who may vote: neither who rejected or owned it, nor whose campaign it is, nor who had it before or never votes.
+SELECT m.full_name, d.* FROM leadflow.team_members m, LATERAL pg_temp.day(m.id) d WHERE d.kind = 'vote' ORDER BY m.id;
+SET session_replication_role = replica;
+UPDATE leadflow.reviews SET contested_at = '2026-03-21Z', contested_by = 911, contest_note = 'They do.';
+INSERT INTO leadflow.handoffs (lead_id, offered_at, owner_id, why, decided_at, decision) VALUES (33, '2026-03-19Z', 913, 'round robin', '2026-03-19Z', 'reassigned');
+RESET session_replication_role;
+SELECT m.full_name, d.kind, d.what FROM leadflow.team_members m, LATERAL pg_temp.day(m.id) d WHERE d.kind IN ('vote', 'contest') ORDER BY m.id;
+UPDATE leadflow.team_members SET reviewer = false WHERE id = 914;
+SELECT count(*) FROM leadflow.my_day(914);
+UPDATE leadflow.team_members SET reviewer = true WHERE id = 914;
+SET session_replication_role = replica;
+INSERT INTO leadflow.review_votes VALUES (971, 914, 'uphold', NULL, '2026-03-22Z');
+RESET session_replication_role;
+SELECT count(*) FROM leadflow.my_day(914);
+
+-- What waits in a queue is there for its members.
+UPDATE leadflow.team_members SET active = false WHERE team = 'sales';
+UPDATE leadflow.leads SET stage = 'sql', stage_by = 'mara@example.com' WHERE id = 31;
+UPDATE leadflow.team_members SET active = true WHERE team = 'sales';
+SELECT m.full_name, d.* FROM leadflow.team_members m, LATERAL pg_temp.day(m.id) d WHERE d.kind = 'claim' ORDER BY m.id;
+INSERT INTO leadflow.queue_members (queue_id, member_id) SELECT id, 913 FROM leadflow.queues WHERE name = 'sales';
+SELECT m.full_name FROM leadflow.team_members m, LATERAL pg_temp.day(m.id) d WHERE d.kind = 'claim' ORDER BY m.id;
+
+-- Bad input
+SELECT * FROM leadflow.my_day(-1);
+SELECT * FROM leadflow.my_day(NULL);
+SELECT * FROM leadflow.my_day(912, 'infinity');
+SELECT * FROM leadflow.my_day(912, NULL);
+
+-- Only what the caller sees
+ALTER TABLE leadflow.leads ENABLE ROW LEVEL SECURITY;
+CREATE POLICY only_23 ON leadflow.leads FOR SELECT USING (id IN (2, 23));
+SET ROLE regress_leadflow_reader;
+SELECT kind, lead_id FROM leadflow.my_day(912, '2026-04-02 22:00Z');
+RESET ROLE;
+DROP POLICY only_23 ON leadflow.leads;
+ALTER TABLE leadflow.leads DISABLE ROW LEVEL SECURITY;
 REVOKE ALL ON ALL TABLES IN SCHEMA leadflow FROM regress_leadflow_reader;
 REVOKE ALL ON SCHEMA leadflow FROM regress_leadflow_reader;
 DROP ROLE regress_leadflow_reader;
+SET session_replication_role = replica;
+DELETE FROM leadflow.handoffs WHERE lead_id = 33;
+RESET session_replication_role;
 SELECT * FROM leadflow.verify();
