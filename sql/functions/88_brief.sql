@@ -18,6 +18,7 @@ CREATE OR REPLACE FUNCTION leadflow._handoff_briefs(leads bigint[]) RETURNS TABL
 				CASE
 					WHEN t.id IS NOT NULL THEN t.kind || coalesce(' "' || t.content || '"', '')
 						|| to_char(t.occurred_at AT TIME ZONE x.time_zone, ' YYYY-MM-DD HH24:MI')
+					WHEN h.trigger_activity_id = e.id THEN NULL
 					WHEN h.from_stage = 'rejected' THEN 'handed over again after its rejection'
 					WHEN h.team <> 'system' THEN 'handed over by '
 						|| coalesce((SELECT m.full_name FROM leadflow.team_members m WHERE m.id = h.actor_id), 'an administrator')
@@ -25,7 +26,7 @@ CREATE OR REPLACE FUNCTION leadflow._handoff_briefs(leads bigint[]) RETURNS TABL
 				END,
 				CASE
 					WHEN e.id IS NULL THEN 'no engagement yet'
-					WHEN e.id IS DISTINCT FROM t.id THEN 'last ' || e.kind || coalesce(' "' || e.content || '"', '')
+					ELSE CASE WHEN h.trigger_activity_id = e.id THEN '' ELSE 'last ' END || e.kind || coalesce(' "' || e.content || '"', '')
 						|| to_char(e.occurred_at AT TIME ZONE x.time_zone, ' YYYY-MM-DD HH24:MI')
 				END),
 
@@ -116,17 +117,17 @@ CREATE OR REPLACE FUNCTION leadflow._handoff_briefs(leads bigint[]) RETURNS TABL
 	LEFT JOIN LATERAL (
 		SELECT a.id, a.kind, a.content, a.occurred_at
 		FROM leadflow.activities a
-		WHERE a.lead_id = l.id AND a.id = h.trigger_activity_id
-		ORDER BY a.occurred_at DESC
-		LIMIT 1
-	) t ON true
-	LEFT JOIN LATERAL (
-		SELECT a.id, a.kind, a.content, a.occurred_at
-		FROM leadflow.activities a
 		WHERE a.lead_id = l.id AND a.voided_at IS NULL AND a.kind = ANY (x.kinds)
 		ORDER BY a.occurred_at DESC, a.id DESC
 		LIMIT 1
 	) e ON true
+	LEFT JOIN LATERAL (
+		SELECT a.id, a.kind, a.content, a.occurred_at
+		FROM leadflow.activities a
+		WHERE h.trigger_activity_id IS DISTINCT FROM e.id AND a.lead_id = l.id AND a.id = h.trigger_activity_id
+		ORDER BY a.occurred_at DESC
+		LIMIT 1
+	) t ON true
 	LEFT JOIN LATERAL (
 		SELECT coalesce(nullif(e.content, ''), (
 			SELECT a.content

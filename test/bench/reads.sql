@@ -1,5 +1,5 @@
--- What reading scores costs: lead_scores beside a plain read of score_state, hottest() without and with
--- the index that a site may create, and what that index costs those who write. In a database of its
+-- What reading costs: lead_scores beside a plain read of score_state, hottest() without and with the index
+-- that a site may create, what that index costs those who write, lead_board, and the briefs of a batch. In a database of its
 -- own, with leadflow. CPU time of the backend (Linux), the least of several rounds.
 --
 -- psql variables: leads (1000000), fewer (100000: what grows with leads?), rows (1000000, of the largest batch),
@@ -103,6 +103,9 @@ BEGIN
 		RAISE EXCEPTION 'hottest() is wrong';
 	END IF;
 	DROP INDEX leadflow.score_state_hottest;
+	CALL bench.read(7, 'COPY (SELECT * FROM lead_board)', leads, 1, 'COPY (SELECT * FROM leadflow.lead_board) TO ''/dev/null''');
+	CALL bench.read(8, 'SELECT * FROM lead_board WHERE lead_id = 42, planning included', leads, 200, 'SELECT b FROM leadflow.lead_board b WHERE lead_id = 42');
+	CALL bench.read(9, 'briefs of 10,000 leads', leads, 1, 'SELECT sum(length(b.brief)) FROM leadflow._handoff_briefs(ARRAY(SELECT generate_series(1, 10000))) b');
 END $$;
 CALL bench.fill(:fewer);
 VACUUM ANALYZE leadflow.score_state, leadflow.leads;
