@@ -116,7 +116,7 @@ repair_stages(Datum ids)
 		" SELECT l.id, l.stage_since, l.stage, 'system',"
 		"  coalesce((SELECT s.cycle FROM leadflow.score_state s WHERE s.lead_id = l.id), 1)"
 		" FROM leadflow.leads l WHERE l.id = ANY ($1)"
-		" AND NOT EXISTS (SELECT FROM leadflow.stage_history h WHERE h.lead_id = l.id)", 1, {INT8ARRAYOID}
+		" AND NOT EXISTS (SELECT FROM leadflow.stage_history h WHERE h.lead_id = l.id AND h.merged_from IS NULL)", 1, {INT8ARRAYOID}
 	};
 	static EngineStatement left = {
 		"UPDATE leadflow.stage_history h SET left_at = greatest(l.stage_since, h.entered_at)"
@@ -127,7 +127,7 @@ repair_stages(Datum ids)
 		"INSERT INTO leadflow.stage_history (lead_id, entered_at, from_stage, to_stage, team, cycle)"
 		" SELECT l.id, greatest(l.stage_since, h.left_at), h.to_stage, l.stage, 'system', h.cycle"
 		" FROM leadflow.leads l CROSS JOIN LATERAL (SELECT * FROM leadflow.stage_history h"
-		"  WHERE h.lead_id = l.id ORDER BY h.entered_at DESC, h.id DESC LIMIT 1) h"
+		"  WHERE h.lead_id = l.id AND h.merged_from IS NULL ORDER BY h.entered_at DESC, h.id DESC LIMIT 1) h"
 		" WHERE l.id = ANY ($1) AND h.left_at IS NOT NULL", 1, {INT8ARRAYOID}
 	};
 	static EngineStatement cycle = {

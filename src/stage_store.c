@@ -519,7 +519,7 @@ stage_status(const int64 *leads, int n, int *nfound)
 		"SELECT l.id, l.stage, l.stage_since, h.to_stage, h.entered_at, s.lead_id IS NOT NULL"
 		" FROM leadflow.leads l"
 		" LEFT JOIN LATERAL (SELECT h.to_stage, h.entered_at FROM leadflow.stage_history h"
-		"  WHERE h.lead_id = l.id ORDER BY h.entered_at DESC, h.id DESC LIMIT 1) h ON true"
+		"  WHERE h.lead_id = l.id AND h.merged_from IS NULL ORDER BY h.entered_at DESC, h.id DESC LIMIT 1) h ON true"
 		" LEFT JOIN leadflow.score_state s ON s.lead_id = l.id"
 		" WHERE l.id = ANY ($1) ORDER BY l.id",
 		1, {INT8ARRAYOID}

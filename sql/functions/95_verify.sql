@@ -398,10 +398,11 @@ BEGIN
 			lag(h.to_stage) OVER chain AS came_from,
 			lead(h.entered_at) OVER chain AS next_at,
 			lead(h.id) OVER chain IS NULL AS is_last,
-			max(h.entered_at) OVER (PARTITION BY h.lead_id ORDER BY h.id) AS latest_so_far
+			max(h.entered_at) OVER (PARTITION BY h.lead_id, h.merged_from ORDER BY h.id) AS latest_so_far
 		FROM leadflow.stage_history h
 		WHERE h.lead_id BETWEEN $1 AND $2
-		WINDOW chain AS (PARTITION BY h.lead_id ORDER BY h.entered_at, h.id)
+		-- the history of each duplicate that was merged is one of its own
+		WINDOW chain AS (PARTITION BY h.lead_id, h.merged_from ORDER BY h.entered_at, h.id)
 	)
 	SELECT
 		'stage_history',
@@ -411,7 +412,10 @@ BEGIN
 		h.lead_id,
 		NULL::bigint
 	FROM history h
-	WHERE h.from_stage IS DISTINCT FROM h.came_from OR h.left_at IS DISTINCT FROM h.next_at
+	WHERE h.from_stage IS DISTINCT FROM h.came_from
+		-- a duplicate's last stage was left when it was merged
+		OR CASE WHEN h.merged_from IS NOT NULL AND h.is_last THEN (h.left_at >= h.entered_at) IS NOT TRUE
+			ELSE h.left_at IS DISTINCT FROM h.next_at END
 	UNION ALL
 	SELECT
 		'stage_history_order',
@@ -431,7 +435,7 @@ BEGIN
 		coalesce(l.id, h.lead_id),
 		NULL
 	FROM (SELECT l.id, l.stage, l.stage_since FROM leadflow.leads l WHERE l.id BETWEEN $1 AND $2) l
-	FULL JOIN (SELECT * FROM history h WHERE h.is_last) h ON h.lead_id = l.id
+	FULL JOIN (SELECT * FROM history h WHERE h.is_last AND h.merged_from IS NULL) h ON h.lead_id = l.id
 	WHERE h.to_stage IS DISTINCT FROM l.stage OR h.entered_at IS DISTINCT FROM l.stage_since
 	UNION ALL
 	-- leads that were merged have the cycles of both in their history
@@ -454,7 +458,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadflow._verify_history(bigint, bigint) IS
-	'verify(): the history of each lead is a chain that ends in leads.stage and stage_since, and the present cycle is its last.';
+	'verify(): the history of each lead is a chain that ends in leads.stage and stage_since, and the present cycle is its last; that of each duplicate merged into it is one that has ended.';
 
 -- What became of each time a lead was given to sales. Stages of category handoff are
 -- sales' to decide on; those and category sales are in sales' hands. A stage that was
@@ -462,7 +466,7 @@ COMMENT ON FUNCTION leadflow._verify_history(bigint, bigint) IS
 CREATE OR REPLACE FUNCTION leadflow._oracle_offers(
 	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
 RETURNS TABLE (lead_id bigint, entered_at timestamptz, history_id bigint, nth bigint, imported boolean,
-	decided_at timestamptz, decision text, decided boolean, left_sales_at timestamptz)
+	decided_at timestamptz, decision text, decided boolean, left_sales_at timestamptz, merged_from bigint)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan
@@ -474,9 +478,13 @@ BEGIN
 	RETURN QUERY
 	WITH history AS (
 		SELECT
-			h.lead_id, h.entered_at, h.id, h.from_stage, h.to_stage, h.team,
+			h.lead_id, h.merged_from, h.entered_at, h.id, h.from_stage, h.to_stage, h.team,
 			coalesce(g.category, 'out') AS category,
-			coalesce(lag(g.category) OVER (PARTITION BY h.lead_id ORDER BY h.entered_at, h.id), 'out') AS came_from
+			coalesce(lag(g.category) OVER (PARTITION BY h.lead_id, h.merged_from ORDER BY h.entered_at, h.id), 'out')
+				AS came_from,
+			-- when a duplicate was merged
+			CASE WHEN h.merged_from IS NOT NULL
+				THEN max(h.left_at) OVER (PARTITION BY h.lead_id, h.merged_from) END AS merged_at
 		FROM leadflow.stage_history h
 		LEFT JOIN leadflow.stages g ON g.name = h.to_stage
 		WHERE h.lead_id BETWEEN $1 AND $2
@@ -493,20 +501,24 @@ BEGIN
 			min(h.entered_at) FILTER (WHERE h.category NOT IN ('handoff', 'sales')
 				OR (h.category = 'handoff' AND h.came_from <> 'handoff')) OVER later AS left_sales_at
 		FROM history h
-		WINDOW later AS (PARTITION BY h.lead_id ORDER BY h.entered_at, h.id
+		WINDOW later AS (PARTITION BY h.lead_id, h.merged_from ORDER BY h.entered_at, h.id
 			ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)
 	)
 	SELECT
 		h.lead_id, h.entered_at, h.id,
-		row_number() OVER (PARTITION BY h.lead_id, h.entered_at ORDER BY h.id),
+		row_number() OVER (PARTITION BY h.lead_id, h.merged_from, h.entered_at ORDER BY h.id),
 		h.from_stage IS NULL,
-		h.decided_at, h.decision, h.decided, h.left_sales_at
+		coalesce(h.decided_at, h.merged_at),
+		CASE WHEN h.decided_at IS NULL AND h.merged_at IS NOT NULL THEN 'merged' ELSE h.decision END,
+		CASE WHEN h.decided_at IS NULL AND h.merged_at IS NOT NULL THEN false ELSE h.decided END,
+		coalesce(h.left_sales_at, h.merged_at),
+		h.merged_from
 	FROM outlook h
 	WHERE h.category = 'handoff' AND h.came_from <> 'handoff';
 END
 $$;
 COMMENT ON FUNCTION leadflow._oracle_offers(bigint, bigint) IS
-	'Each entry of a lead into a stage of category handoff, from stage_history: when it left the category, where to, whether that was a decision (not marketing or the engine taking it back), and when it left sales'' hands (categories handoff and sales, or was handed off anew). nth counts those of a lead at one instant.';
+	'Each entry of a lead into a stage of category handoff, from stage_history: when it left the category, where to, whether that was a decision (not marketing or the engine taking it back), and when it left sales'' hands (categories handoff and sales, or was handed off anew); in the history of a duplicate that was merged (merged_from), the merge ends what was not ended. nth counts those of one history at one instant.';
 
 CREATE OR REPLACE FUNCTION leadflow._verify_handoffs(
 	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
@@ -529,14 +541,16 @@ BEGIN
 			h.*,
 			-- a new owner of a lead that sales has already makes a row, too
 			h.why IN ('reassigned', 'taken over') AS passed_on,
-			row_number() OVER (PARTITION BY h.lead_id, h.offered_at, h.why IN ('reassigned', 'taken over')
+			row_number() OVER (PARTITION BY h.lead_id, h.merged_from, h.offered_at, h.why IN ('reassigned', 'taken over')
 				ORDER BY h.id) AS nth,
 			count(*) FILTER (WHERE h.why NOT IN ('reassigned', 'taken over')) OVER later AS offers,
 			lead(h.offered_at) OVER later AS next_at,
-			lead(h.why) OVER later AS next_why
+			lead(h.why) OVER later AS next_why,
+			-- a touch belongs to the last hand-off before it, whose history that is in
+			lead(h.offered_at) OVER (PARTITION BY h.lead_id ORDER BY h.offered_at, h.id) AS touched_until
 		FROM leadflow.handoffs h
 		WHERE h.lead_id BETWEEN $1 AND $2
-		WINDOW later AS (PARTITION BY h.lead_id ORDER BY h.offered_at, h.id)
+		WINDOW later AS (PARTITION BY h.lead_id, h.merged_from ORDER BY h.offered_at, h.id)
 	), handoff AS MATERIALIZED (
 		SELECT
 			h.*,
@@ -544,13 +558,14 @@ BEGIN
 			max(h.offered_at) FILTER (WHERE NOT h.passed_on) OVER stay AS given_at,
 			max(h.nth) FILTER (WHERE NOT h.passed_on) OVER stay AS given_nth
 		FROM numbered h
-		WINDOW stay AS (PARTITION BY h.lead_id, h.offers)
+		WINDOW stay AS (PARTITION BY h.lead_id, h.merged_from, h.offers)
 	), stage_of AS (
 		-- the stages in which it had been when it was passed on: moves that were dated back
 		-- since then hide which was the last
 		SELECT h.id, array_agg(s.to_stage ORDER BY s.entered_at DESC, s.id DESC) AS stages
 		FROM handoff h
 		JOIN leadflow.stage_history s ON s.lead_id = h.lead_id AND s.entered_at <= h.offered_at
+			AND s.merged_from IS NOT DISTINCT FROM h.merged_from
 		WHERE h.passed_on AND s.lead_id BETWEEN $1 AND $2
 		GROUP BY h.id
 	), decided AS (
@@ -563,12 +578,15 @@ BEGIN
 				ELSE o.decision END AS decision_now
 		FROM handoff h
 		LEFT JOIN offer o ON o.lead_id = h.lead_id AND o.entered_at = h.given_at AND o.nth = h.given_nth
+			AND o.merged_from IS NOT DISTINCT FROM h.merged_from
 		LEFT JOIN stage_of s ON s.id = h.id
 		CROSS JOIN LATERAL (
 			SELECT CASE
 				-- at one instant either may have come first, and a decision may have been dated back since
 				WHEN h.next_why IN ('reassigned', 'taken over') AND h.decision = h.next_why THEN 'passed on'
-				WHEN h.passed_on AND (o.lead_id IS NULL OR o.decided_at <= h.offered_at) THEN 'decided before'
+				WHEN h.passed_on AND (o.lead_id IS NULL OR o.decided_at < h.offered_at
+					-- at one instant it was passed on before it was merged
+					OR (o.decided_at = h.offered_at AND h.decision IS DISTINCT FROM 'merged')) THEN 'decided before'
 				WHEN h.next_why IN ('reassigned', 'taken over')
 					AND (o.decided_at IS NULL OR h.next_at < o.decided_at) THEN 'passed on'
 				ELSE 'decided'
@@ -580,7 +598,7 @@ BEGIN
 		JOIN leadflow.activities a ON a.lead_id = h.lead_id
 		JOIN leadflow.activity_kinds k ON k.kind = a.kind AND k.role = 'sales_touch'
 		WHERE a.lead_id BETWEEN $1 AND $2 AND a.voided_at IS NULL AND a.occurred_at >= h.offered_at
-			AND (h.next_at IS NULL OR a.occurred_at < h.next_at)
+			AND (h.touched_until IS NULL OR a.occurred_at < h.touched_until)
 		GROUP BY h.id
 	)
 	SELECT
@@ -592,6 +610,7 @@ BEGIN
 		NULL::bigint
 	FROM offer o
 	LEFT JOIN handoff h ON h.lead_id = o.lead_id AND h.offered_at = o.entered_at AND h.nth = o.nth AND NOT h.passed_on
+		AND h.merged_from IS NOT DISTINCT FROM o.merged_from
 	WHERE h.id IS NULL AND NOT o.imported
 	UNION ALL
 	SELECT
@@ -633,18 +652,48 @@ AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-	WITH offer AS MATERIALIZED (
-		SELECT * FROM leadflow._oracle_offers($1, $2)
+	WITH history AS MATERIALIZED (
+		SELECT
+			h.lead_id, h.merged_from, h.id, h.entered_at, h.left_at, h.team,
+			coalesce(g.category, 'out') AS category,
+			coalesce(lag(g.category) OVER (PARTITION BY h.lead_id, h.merged_from ORDER BY h.entered_at, h.id), 'out')
+				AS came_from
+		FROM leadflow.stage_history h
+		LEFT JOIN leadflow.stages g ON g.name = h.to_stage
+		WHERE h.lead_id BETWEEN $1 AND $2
 	), clock AS MATERIALIZED (
 		SELECT k.*
 		FROM leadflow.sla_clocks k
 		WHERE k.lead_id BETWEEN $1 AND $2 AND k.metric IN ('time_to_accept', 'time_to_first_touch')
-	), offer_of AS (
-		-- the stay with sales in which the clock started
-		SELECT DISTINCT ON (k.id) k.id, o.decided_at, o.decided, o.left_sales_at
+	), stay AS (
+		-- what came after the move that it runs after, in the same history
+		SELECT
+			k.id,
+			min(h.entered_at) FILTER (WHERE h.category <> 'handoff') AS decided_at,
+			-- marketing or the engine taking it back is no decision of sales
+			(array_agg(h.category <> 'marketing' OR h.team IN ('sales', 'leadership') ORDER BY h.entered_at, h.id)
+				FILTER (WHERE h.category <> 'handoff'))[1] AS decided,
+			-- out of sales' hands, or to them anew
+			min(h.entered_at) FILTER (WHERE h.category NOT IN ('handoff', 'sales')
+				OR (h.category = 'handoff' AND h.came_from <> 'handoff')) AS left_sales_at
 		FROM clock k
-		JOIN offer o ON o.lead_id = k.lead_id AND o.entered_at <= k.started_at
-		ORDER BY k.id, (o.history_id = k.history_id) DESC NULLS LAST, o.entered_at DESC, o.history_id DESC
+		JOIN history h ON h.lead_id = k.lead_id AND h.merged_from IS NOT DISTINCT FROM k.merged_from
+			AND h.id > k.history_id
+		GROUP BY k.id
+	), merged AS (
+		SELECT k.id, max(h.left_at) AS at
+		FROM clock k
+		JOIN history h ON h.lead_id = k.lead_id AND h.merged_from = k.merged_from
+		GROUP BY k.id
+	), offer_of AS (
+		SELECT
+			k.id,
+			coalesce(s.decided_at, m.at) AS decided_at,
+			s.decided_at IS NOT NULL AND s.decided AS decided,
+			coalesce(s.left_sales_at, m.at) AS left_sales_at
+		FROM clock k
+		LEFT JOIN stay s ON s.id = k.id
+		LEFT JOIN merged m ON m.id = k.id
 	), touched AS (
 		SELECT k.id, min(a.occurred_at) AS at
 		FROM clock k
@@ -705,7 +754,11 @@ BEGIN
 	FROM clock k
 	LEFT JOIN leadflow.stage_history h ON h.lead_id = k.lead_id AND h.id = k.history_id
 		AND h.lead_id BETWEEN $1 AND $2
-	WHERE k.started_at IS DISTINCT FROM h.entered_at;
+	WHERE k.started_at IS DISTINCT FROM h.entered_at
+		-- of two that ran when leads were merged one went on, in the other's history
+		AND NOT (h.id IS NOT NULL
+			AND EXISTS (SELECT FROM leadflow.stage_history d WHERE d.lead_id = k.lead_id AND d.merged_from IS NOT NULL)
+			AND EXISTS (SELECT FROM leadflow.stage_history s WHERE s.lead_id = k.lead_id AND s.entered_at = k.started_at));
 END
 $$;
 COMMENT ON FUNCTION leadflow._verify_clocks(bigint, bigint) IS

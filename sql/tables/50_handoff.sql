@@ -64,7 +64,8 @@ CREATE TABLE IF NOT EXISTS leadflow.handoffs (
 	decision text,
 	first_touch_at timestamptz,
 	touches integer NOT NULL DEFAULT 0,
-	assigned_at timestamptz
+	assigned_at timestamptz,
+	merged_from bigint
 );
 CREATE INDEX IF NOT EXISTS handoffs_lead_id ON leadflow.handoffs (lead_id, offered_at);
 CREATE INDEX IF NOT EXISTS handoffs_open ON leadflow.handoffs (owner_id) WHERE decided_at IS NULL;
@@ -82,3 +83,4 @@ COMMENT ON COLUMN leadflow.handoffs.decision IS 'Stage that the lead went to.';
 COMMENT ON COLUMN leadflow.handoffs.first_touch_at IS 'First sales touch at or after offered_at and before the next hand-off.';
 COMMENT ON COLUMN leadflow.handoffs.touches IS 'Number of those touches.';
 COMMENT ON COLUMN leadflow.handoffs.assigned_at IS 'When the owner got it: offered_at, or later if it waited in a queue; NULL = it waits.';
+COMMENT ON COLUMN leadflow.handoffs.merged_from IS 'Id of the duplicate that this row belonged to, before merge_leads(); NULL = its own.';

@@ -52,7 +52,8 @@ CREATE TABLE IF NOT EXISTS leadflow.sla_clocks (
 	breached_at timestamptz,
 	handoff_id bigint,
 	calendar_id bigint REFERENCES leadflow.calendars (id),
-	history_id bigint
+	history_id bigint,
+	merged_from bigint
 ) WITH (fillfactor = 85);
 CREATE INDEX IF NOT EXISTS sla_clocks_lead_id ON leadflow.sla_clocks (lead_id);
 CREATE INDEX IF NOT EXISTS sla_clocks_to_warn ON leadflow.sla_clocks (warn_at, id)
@@ -74,4 +75,5 @@ COMMENT ON COLUMN leadflow.sla_clocks.warned_at IS 'When the warning was announc
 COMMENT ON COLUMN leadflow.sla_clocks.breached_at IS 'When the breach was announced; it happened at due_at. Stays when a back-dated touch settles the clock after all.';
 COMMENT ON COLUMN leadflow.sla_clocks.handoff_id IS 'Hand-off (handoffs.id) that started it.';
 COMMENT ON COLUMN leadflow.sla_clocks.calendar_id IS 'Calendar that it counts in; NULL = always.';
-COMMENT ON COLUMN leadflow.sla_clocks.history_id IS 'Move (stage_history.id) that started it.';
+COMMENT ON COLUMN leadflow.sla_clocks.history_id IS 'Move (stage_history.id) after which it runs: that started it, or, of a clock that goes on in a merged lead, the lead''s last when it was merged.';
+COMMENT ON COLUMN leadflow.sla_clocks.merged_from IS 'Id of the duplicate with whose history it ended, before or with merge_leads(); NULL = it goes by the lead''s own.';

@@ -5,10 +5,10 @@ CREATE OR REPLACE VIEW leadflow._clock_facts WITH (security_invoker = true) AS
 SELECT
 	c.lead_id,
 	c.id AS clock_id,
-	coalesce(t.occurred_at, e.entered_at) AS stopped_at,
+	coalesce(t.occurred_at, n.ended_at) AS stopped_at,
 	CASE
-		WHEN t.occurred_at IS NULL AND e.entered_at IS NULL THEN NULL
-		WHEN c.due_at < coalesce(t.occurred_at, e.entered_at) THEN 'breached'
+		WHEN t.occurred_at IS NULL AND n.ended_at IS NULL THEN NULL
+		WHEN c.due_at < coalesce(t.occurred_at, n.ended_at) THEN 'breached'
 		WHEN t.occurred_at IS NOT NULL OR e.decided THEN 'met'
 		ELSE 'cancelled'
 	END AS outcome
@@ -22,7 +22,8 @@ LEFT JOIN LATERAL (
 	FROM leadflow.stage_history h
 	LEFT JOIN leadflow.stages s ON s.name = h.to_stage
 	LEFT JOIN leadflow.stages f ON f.name = h.from_stage
-	WHERE h.lead_id = c.lead_id AND (h.entered_at, h.id) > (c.started_at, c.history_id)
+	WHERE h.lead_id = c.lead_id AND h.merged_from IS NOT DISTINCT FROM c.merged_from
+		AND h.entered_at >= c.started_at AND h.id > c.history_id
 		AND CASE c.metric
 			WHEN 'time_to_accept' THEN s.category IS DISTINCT FROM 'handoff'
 			ELSE s.category IS NULL OR s.category NOT IN ('handoff', 'sales')
@@ -31,6 +32,12 @@ LEFT JOIN LATERAL (
 	ORDER BY h.entered_at, h.id
 	LIMIT 1
 ) e ON true
+CROSS JOIN LATERAL (
+	-- a duplicate's history ends when it is merged
+	SELECT coalesce(e.entered_at, CASE WHEN c.merged_from IS NOT NULL THEN (
+		SELECT max(h.left_at) FROM leadflow.stage_history h
+		WHERE h.lead_id = c.lead_id AND h.merged_from = c.merged_from) END) AS ended_at
+) n
 LEFT JOIN LATERAL (
 	-- the touch that it waits for
 	SELECT a.occurred_at
@@ -38,7 +45,7 @@ LEFT JOIN LATERAL (
 	JOIN leadflow.activity_kinds k ON k.kind = a.kind AND k.role = 'sales_touch'
 	WHERE c.metric = 'time_to_first_touch' AND a.voided_at IS NULL
 		AND a.lead_id = c.lead_id AND a.occurred_at >= c.started_at
-		AND a.occurred_at <= coalesce(e.entered_at, 'infinity')
+		AND a.occurred_at <= coalesce(n.ended_at, 'infinity')
 	ORDER BY a.occurred_at
 	LIMIT 1
 ) t ON true;
