@@ -23,7 +23,7 @@ extern bool actor_is_member(int64 member_id);
 /* Those that act for others, and …_admin: may insert in any stage and back-date moves. */
 extern bool actor_may_import(void);
 
-/* Refuses to write under leadflow.quiet but for those. */
+/* Refuses clients to write under leadflow.quiet, but for those. */
 extern void actor_check_quiet(void);
 
 /*

@@ -117,6 +117,16 @@ quiet_suspend(void)
 	return level;
 }
 
+int
+quiet_impose(void)
+{
+	int			level = NewGUCNestLevel();
+
+	(void) set_config_option("leadflow.quiet", "on", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
 void
 quiet_resume(int level)
 {

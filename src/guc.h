@@ -38,4 +38,7 @@ extern TimestampTz clock_wall(void);
 extern int	quiet_suspend(void);
 extern void quiet_resume(int level);
 
+/* What the engine itself writes until quiet_resume() is quiet. */
+extern int	quiet_impose(void);
+
 #endif							/* LEADFLOW_GUC_H */
