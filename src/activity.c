@@ -43,6 +43,7 @@
 #include "errors.h"
 #include "gate.h"
 #include "guc.h"
+#include "identity_store.h"
 #include "ids.h"
 #include "model_store.h"
 #include "rescore.h"
@@ -511,6 +512,9 @@ update_batch(Batch *batch, Relation rel, Tuplestorestate *before, Tuplestorestat
 								 TupleDescAttr(RelationGetDescr(rel), batch->attnum[c] - 1));
 			changed = changed || !same[c];
 		}
+		if (!same[ACT_LEAD_ID] &&
+			identity_merges(DatumGetInt64(old_row.value[ACT_LEAD_ID]), DatumGetInt64(new_row.value[ACT_LEAD_ID])))
+			same[ACT_LEAD_ID] = true;
 		if (!same[ACT_LEAD_ID] || !same[ACT_RECORDED_AT])
 		{
 			const char *column = same[ACT_LEAD_ID] ? "recorded_at" : "lead_id";

@@ -35,6 +35,7 @@
 #include "deal_store.h"
 #include "errors.h"
 #include "guc.h"
+#include "identity_store.h"
 #include "row_lock.h"
 #include "spi.h"
 #include "transition.h"
@@ -305,6 +306,9 @@ note_stage(LeadChanges *list, const DealRow *old_deal, const DealRow *new_deal)
 					   .changed = new_deal, .before = old_deal->status});
 		return;
 	}
+	/* the further stage of the two leads is what their deals have come to */
+	if (before && after && identity_merges(old_deal->lead_id, new_deal->lead_id))
+		return;
 	if (before)
 		add_change(list, (LeadChange) {.lead_id = old_deal->lead_id, .departed = true});
 	if (after)

@@ -167,6 +167,10 @@ lead_incomplete(const Model *model, const ScoreRow *score, int64 lead_id,
 
 	if (score->disqualified_by)
 		return pstrdup("disqualified");
+	/* there is nobody any more */
+	(void) lead_column(lead, desc, "erased_at", &isnull);
+	if (!isnull)
+		return pstrdup("erased");
 	initStringInfo(&missing);
 	if (!hand_raise && DatumGetBool(lead_column(lead, desc, "do_not_contact", &isnull)) && !isnull)
 		appendStringInfoString(&missing, "must not be contacted, ");

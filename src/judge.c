@@ -304,6 +304,8 @@ judge_insert(const LeadRow *new, LeadEdit *edit)
 		refuse_engine_owned(lead_id, "stage_actor_id", "Set stage_by to the actor's e-mail.");
 	if (!LEAD_ISNULL(new, LEAD_STAGE_TEAM))
 		refuse_engine_owned(lead_id, "stage_team", "Set stage_by to the actor's e-mail.");
+	if (!LEAD_ISNULL(new, LEAD_ERASED_AT))
+		refuse_engine_owned(lead_id, "erased_at", "leadflow.erase_lead() erases a person.");
 	edit_account(edit, new);
 	if (stage == NULL)
 		return;					/* refused by NOT NULL */
@@ -498,6 +500,9 @@ judge_update(const LeadRow *old, const LeadRow *new, HeapTuple oldtup, HeapTuple
 		refuse_engine_owned(lead_id, "stage_actor_id", "Set stage_by to the actor's e-mail.");
 	if (!same_value(old, new, LEAD_STAGE_TEAM))
 		refuse_engine_owned(lead_id, "stage_team", "Set stage_by to the actor's e-mail.");
+
+	if (!same_value(old, new, LEAD_ERASED_AT))
+		refuse_engine_owned(lead_id, "erased_at", "leadflow.erase_lead() erases a person.");
 
 	if (!LEAD_ISNULL(new, LEAD_STAGE_BY))
 		edit_null(edit, LEAD_STAGE_BY);

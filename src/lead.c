@@ -28,6 +28,7 @@
 #include "errors.h"
 #include "guc.h"
 #include "columns.h"
+#include "identity_store.h"
 #include "ids.h"
 #include "judge.h"
 #include "lead.h"
@@ -50,7 +51,8 @@ static const char *const column_names[LEAD_COLUMNS] = {
 	[LEAD_OWNER_ID] = "owner_id",
 	[LEAD_STAGE_ACTOR_ID] = "stage_actor_id",
 	[LEAD_STAGE_TEAM] = "stage_team",
-	[LEAD_EMAIL_KEY] = "email_key"
+	[LEAD_EMAIL_KEY] = "email_key",
+	[LEAD_ERASED_AT] = "erased_at"
 };
 
 static Oid
@@ -64,6 +66,7 @@ column_type(LeadColumn column)
 		case LEAD_STAGE_ACTOR_ID:
 			return INT8OID;
 		case LEAD_STAGE_SINCE:
+		case LEAD_ERASED_AT:
 			return TIMESTAMPTZOID;
 		case LEAD_REVISIT_ON:
 			return DATEOID;
@@ -261,6 +264,7 @@ leadflow_lead_inserted(PG_FUNCTION_ARGS)
 	LeadShape	shape;
 	TransitionScan scan;
 	Move	   *moves;
+	int64	   *ids;
 	int64	   *with_actor;
 	int64		n;
 	int			count = 0;
@@ -289,6 +293,13 @@ leadflow_lead_inserted(PG_FUNCTION_ARGS)
 	qsort(with_actor, nwith_actor, sizeof(int64), compare_ids);
 	if (nwith_actor)
 		stage_forget_actors(with_actor, nwith_actor);
+	if (identity_any_erased())
+	{
+		ids = palloc_array(int64, count);
+		for (int i = 0; i < count; i++)
+			ids[i] = moves[i].lead_id;
+		identity_recognize(ids, count);
+	}
 	transition_added(moves, count);
 	return PointerGetDatum(NULL);
 }
@@ -299,7 +310,7 @@ engine_columns(const LeadShape *shape)
 {
 	static const LeadColumn columns[] = {
 		LEAD_STAGE, LEAD_STAGE_REASON, LEAD_STAGE_NOTE, LEAD_STAGE_BY, LEAD_STAGE_SINCE,
-		LEAD_OWNER_ID, LEAD_STAGE_ACTOR_ID, LEAD_STAGE_TEAM, LEAD_EMAIL_KEY
+		LEAD_OWNER_ID, LEAD_STAGE_ACTOR_ID, LEAD_STAGE_TEAM, LEAD_EMAIL_KEY, LEAD_ERASED_AT
 	};
 	bool	   *is_engine = palloc0_array(bool, shape->desc->natts);
 
@@ -408,6 +419,18 @@ leadflow_lead_updated(PG_FUNCTION_ARGS)
 	if (count)
 	{
 		qsort(changes, count, sizeof(LeadUpdate), compare_changes);
+		if (identity_any_erased())
+		{
+			int64	   *ids = palloc_array(int64, count);
+			int			n = 0;
+
+			for (int i = 0; i < count; i++)
+			{
+				if (changes[i].attributes)
+					ids[n++] = changes[i].move.lead_id;
+			}
+			identity_recognize(ids, n);
+		}
 		transition_changed(changes, count);
 	}
 	return PointerGetDatum(NULL);

@@ -27,6 +27,7 @@ typedef enum LeadColumn
 	LEAD_STAGE_ACTOR_ID,
 	LEAD_STAGE_TEAM,
 	LEAD_EMAIL_KEY,
+	LEAD_ERASED_AT,
 	LEAD_COLUMNS
 } LeadColumn;
 

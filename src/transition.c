@@ -138,11 +138,14 @@ is_recycled(const char *stage, const char *category)
 
 /*
  * A lead that comes back begins a new cycle: the gate may open for it once more.  One that the
- * engine takes back (evidence voided) or wakes (the revisit day) is in the same.
+ * engine takes back (evidence voided) or wakes (the revisit day) is in the same, and one that
+ * takes the stage of a duplicate has that one's cycle, too.
  */
 static bool
 begins_cycle(const Move *move)
 {
+	if (is(move->team, "system") && is(move->reason, TRANSITION_MERGED))
+		return false;
 	return (is_recycled(move->to_stage, move->to_category) &&
 			!is_recycled(move->from_stage, move->from_category)) ||
 		(is(move->to_stage, "lead") && move->from_stage && !is(move->team, "system"));
@@ -634,6 +637,16 @@ transition_onward(const NextMove *moves, int n)
 		}
 		move_listed(&update, moves[i].to_stage, &moves[i].from_stage, 1);
 	}
+}
+
+void
+transition_merge(int64 lead_id, const char *to_stage)
+{
+	StageUpdate update = {
+		.kind = STAGE_UPDATE_SYSTEM, .reason = TRANSITION_MERGED, .leads = leads_of(&lead_id, 1), .nleads = 1
+	};
+
+	stage_write(&update, to_stage, NULL, 0);
 }
 
 /*

@@ -34,6 +34,10 @@ extern void transition_demote(const int64 *leads, int n);
 /* nurture → lead, reason revisit, by the system: their date has come; rows are locked. */
 extern void transition_revisit(const int64 *leads, int n);
 
+/* To the stage of a duplicate that went further, from wherever the lead stands; the row is locked. */
+#define TRANSITION_MERGED "merged"
+extern void transition_merge(int64 lead_id, const char *to_stage);
+
 /*
  * Moves by the system that follow from a reason or a verdict, of those leads that
  * still stand in from_stage; sorted by lead, rows are locked.
