@@ -204,10 +204,11 @@ handoff_imported(Move *moves, int n)
 
 /*
  * The offer goes to somebody else; a lead that sales had decided on changes
- * hands with the decision.
+ * hands with the decision.  One that was offered and is nobody's now waits in the
+ * queue that it came through, else where leads go that no condition is for.
  */
 void
-handoff_reassigned(const Move *moves, int n)
+handoff_reassigned(Move *moves, int n)
 {
 	int64	   *leads = palloc_array(int64, n);
 	TimestampTz *at = palloc_array(TimestampTz, n);
@@ -220,14 +221,40 @@ handoff_reassigned(const Move *moves, int n)
 		leads[i] = moves[i].lead_id;
 		at[i] = Max(clock_now(), moves[i].at);
 		decisions[i] = "reassigned";
+		if (moves[i].owner_id == 0 && moves[i].queue == NULL && is_handoff(moves[i].to_category))
+		{
+			moves[i].queue = handoff_last_queue(moves[i].lead_id);
+			if (moves[i].queue == NULL)
+				moves[i].queue = route_last_queue();
+		}
 		handoffs[i].lead_id = moves[i].lead_id;
 		handoffs[i].offered_at = at[i];
 		handoffs[i].owner_id = moves[i].owner_id;
+		handoffs[i].queue = moves[i].queue;
 		handoffs[i].why = "reassigned";
 		handoffs[i].decision = is_handoff(moves[i].to_category) ? NULL : moves[i].to_stage;
 	}
 	handoff_decide(leads, at, decisions, n, ids);
 	handoff_open(handoffs, n);
+	clock_settle(leads, n);
+}
+
+void
+handoff_given_out(const Move *moves, int n, TimestampTz at)
+{
+	int64	   *leads = palloc_array(int64, n);
+	int64	   *owners = palloc_array(int64, n);
+	const char **queues = palloc_array(const char *, n);
+	const char **why = palloc_array(const char *, n);
+
+	for (int i = 0; i < n; i++)
+	{
+		leads[i] = moves[i].lead_id;
+		owners[i] = moves[i].owner_id;
+		queues[i] = moves[i].queue;
+		why[i] = moves[i].why;
+	}
+	handoff_assign(leads, owners, queues, why, at, n);
 	clock_settle(leads, n);
 }
 

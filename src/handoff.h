@@ -17,6 +17,9 @@ extern void handoff_moves(Move *moves, const LeadUpdate **changes, int n);
 extern void handoff_imported(Move *moves, int n);
 
 /* Leads of categories handoff and sales that got another owner without a move. */
-extern void handoff_reassigned(const Move *moves, int n);
+extern void handoff_reassigned(Move *moves, int n);
+
+/* Leads that waited: owner_id, queue and why of the moves say what came of it. */
+extern void handoff_given_out(const Move *moves, int n, TimestampTz at);
 
 #endif							/* LEADFLOW_HANDOFF_H */

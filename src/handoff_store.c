@@ -344,26 +344,159 @@ handoff_decide(const int64 *leads, const TimestampTz *at, const char *const *dec
 }
 
 void
-handoff_assign(const int64 *leads, const int64 *owners, const char *const *why, TimestampTz at, int n)
+handoff_assign(const int64 *leads, const int64 *owners, const char *const *queues, const char *const *why,
+			   TimestampTz at, int n)
 {
 	static EngineStatement assign = {
-		"UPDATE leadflow.handoffs h SET owner_id = m.owner_id, assigned_at = greatest($4, h.offered_at),"
+		"UPDATE leadflow.handoffs h SET owner_id = nullif(m.owner_id, 0), queue = coalesce(m.queue, h.queue),"
+		"  assigned_at = CASE WHEN m.owner_id <> 0 THEN greatest($5, h.offered_at) END,"
 		"  why = CASE WHEN h.why = 'reassigned' THEN h.why ELSE coalesce(m.why, h.why) END"
-		" FROM unnest($1, $2, $3) m (lead_id, owner_id, why)"
+		" FROM unnest($1, $2, $3, $4) m (lead_id, owner_id, queue, why)"
 		" WHERE h.lead_id = m.lead_id AND h.decided_at IS NULL AND h.owner_id IS NULL",
-		4, {INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID}
+		5, {INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID}
 	};
 	EngineContext engine;
-	Datum		values[4];
+	Datum		values[5];
 
 	values[0] = int8_array(leads, n);
 	values[1] = int8_array(owners, n);
-	values[2] = text_array(why, n);
-	values[3] = TimestampTzGetDatum(at);
+	values[2] = text_array(queues, n);
+	values[3] = text_array(why, n);
+	values[4] = TimestampTzGetDatum(at);
 	engine_enter(&engine);
 	engine_plan_by_index();
 	(void) engine_execute(&assign, values, NULL);
 	engine_leave(&engine);
+}
+
+/* ---- leads that wait --------------------------------------------------------- */
+
+/* As the predicate of index handoffs_waiting says: imports and quiet loads wait for nobody. */
+#define WAITS "h.decided_at IS NULL AND h.owner_id IS NULL AND h.why NOT IN ('imported', 'quiet load')"
+
+char **
+waiting_queues(int *n)
+{
+	static EngineStatement statement = {
+		"WITH RECURSIVE q AS ("
+		"  (SELECT h.queue FROM leadflow.handoffs h WHERE " WAITS " ORDER BY h.queue LIMIT 1)"
+		"  UNION ALL SELECT (SELECT h.queue FROM leadflow.handoffs h WHERE " WAITS " AND h.queue > q.queue"
+		"   ORDER BY h.queue LIMIT 1) FROM q WHERE q.queue IS NOT NULL)"
+		" SELECT queue FROM q WHERE queue IS NOT NULL"
+		" UNION ALL (SELECT NULL FROM leadflow.handoffs h WHERE " WAITS " AND h.queue IS NULL LIMIT 1)"
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	EngineContext engine;
+	char	  **queues;
+
+	engine_enter(&engine);
+	*n = (int) engine_query(&statement, NULL, NULL);
+	MemoryContextSwitchTo(caller);
+	queues = palloc_array(char *, *n + 1);
+	for (int i = 0; i < *n; i++)
+		queues[i] = spi_text(i, 1);
+	engine_leave(&engine);
+	return queues;
+}
+
+int64 *
+waiting_leads(const char *queue, int limit, int *n)
+{
+	static EngineStatement in_queue = {
+		"SELECT DISTINCT w.lead_id FROM (SELECT h.lead_id FROM leadflow.handoffs h WHERE " WAITS
+		"  AND h.queue = $1 ORDER BY h.id LIMIT nullif($2, 0)) w ORDER BY 1",
+		2, {TEXTOID, INT8OID}
+	};
+	static EngineStatement in_none = {
+		"SELECT DISTINCT w.lead_id FROM (SELECT h.lead_id FROM leadflow.handoffs h WHERE " WAITS
+		"  AND h.queue IS NULL ORDER BY h.id LIMIT nullif($1, 0)) w ORDER BY 1",
+		1, {INT8OID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	EngineContext engine;
+	int64	   *leads;
+	Datum		values[2];
+
+	engine_enter(&engine);
+	values[0] = values[1] = Int64GetDatum(limit);
+	if (queue)
+		values[0] = CStringGetTextDatum(queue);
+	*n = (int) engine_query(queue ? &in_queue : &in_none, values, NULL);
+	leads = MemoryContextAllocHuge(caller, sizeof(int64) * (*n + 1));
+	for (int i = 0; i < *n; i++)
+		leads[i] = spi_int64(i, 1);
+	engine_leave(&engine);
+	return leads;
+}
+
+WaitingLead *
+waiting_lock(const int64 *leads, int n, int *nlocked)
+{
+	static EngineStatement lock = {
+		"SELECT l.id FROM leadflow.leads l WHERE l.id = ANY ($1) AND l.owner_id IS NULL"
+		" ORDER BY l.id FOR NO KEY UPDATE OF l SKIP LOCKED",
+		1, {INT8ARRAYOID}
+	};
+	/* what holds now that nobody else writes */
+	static EngineStatement waits = {
+		"SELECT l.id, l.account_id, EXISTS (SELECT FROM leadflow.stage_history s"
+		"   JOIN leadflow.stages f ON f.name = s.from_stage AND f.category = 'recycle'"
+		"   WHERE s.lead_id = l.id AND s.left_at IS NULL AND s.team = 'system')"
+		" FROM leadflow.leads l"
+		" WHERE l.id = ANY ($1) AND l.owner_id IS NULL AND EXISTS (SELECT FROM leadflow.handoffs h"
+		"  WHERE h.lead_id = l.id AND " WAITS " OFFSET 0) ORDER BY l.id",
+		1, {INT8ARRAYOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	EngineContext engine;
+	WaitingLead *waiting;
+	int64	   *ids = MemoryContextAllocHuge(caller, sizeof(int64) * (n + 1));
+	Datum		argument = int8_array(leads, n);
+
+	engine_enter(&engine);
+	engine_plan_by_index();
+	*nlocked = (int) engine_execute(&lock, &argument, NULL);
+	for (int i = 0; i < *nlocked; i++)
+		ids[i] = spi_int64(i, 1);
+	argument = int8_array(ids, *nlocked);
+	*nlocked = (int) engine_query(&waits, &argument, NULL);
+	waiting = MemoryContextAllocHuge(caller, sizeof(WaitingLead) * (*nlocked + 1));
+	for (int i = 0; i < *nlocked; i++)
+	{
+		waiting[i].lead_id = spi_int64(i, 1);
+		waiting[i].account_id = spi_int64(i, 2);
+		waiting[i].another = spi_bool(i, 3);
+	}
+	engine_leave(&engine);
+	return waiting;
+}
+
+int64 *
+member_leads(int64 member_id, bool **offered, int *n)
+{
+	static EngineStatement statement = {
+		"SELECT l.id, (SELECT s.category = 'handoff' FROM leadflow.stages s WHERE s.name = l.stage)"
+		" FROM leadflow.leads l WHERE l.owner_id = $1 AND l.stage = ANY (ARRAY("
+		"  SELECT name FROM leadflow.stages WHERE category IN ('handoff', 'sales')))"
+		" ORDER BY l.id FOR NO KEY UPDATE OF l",
+		1, {INT8OID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	EngineContext engine;
+	Datum		id = Int64GetDatum(member_id);
+	int64	   *leads;
+
+	engine_enter(&engine);
+	*n = (int) engine_execute(&statement, &id, NULL);
+	leads = MemoryContextAllocHuge(caller, sizeof(int64) * (*n + 1));
+	*offered = MemoryContextAllocHuge(caller, sizeof(bool) * (*n + 1));
+	for (int i = 0; i < *n; i++)
+	{
+		leads[i] = spi_int64(i, 1);
+		(*offered)[i] = spi_bool(i, 2);
+	}
+	engine_leave(&engine);
+	return leads;
 }
 
 char *
@@ -466,15 +599,13 @@ AccountOwners *
 account_owners(const IdSet *accounts, int *nfound)
 {
 	static EngineStatement statement = {
-		"WITH at_sales AS MATERIALIZED (SELECT array_agg(name) AS names FROM leadflow.stages"
-		"  WHERE category IN ('handoff', 'sales', 'won')),"
-		" offered AS MATERIALIZED (SELECT array_agg(name) AS names FROM leadflow.stages WHERE category = 'handoff')"
-		" SELECT a.id, a.owner_id, o.leads, o.owners FROM leadflow.accounts a"
+		"SELECT a.id, a.owner_id, o.leads, o.owners FROM leadflow.accounts a"
 		" LEFT JOIN LATERAL (SELECT array_agg(x.id ORDER BY x.stage_since DESC, x.id DESC) AS leads,"
 		"   array_agg(x.owner_id ORDER BY x.stage_since DESC, x.id DESC) AS owners"
 		"  FROM (SELECT l.id, l.owner_id, l.stage_since FROM leadflow.leads l"
-		"   WHERE l.account_id = a.id AND l.stage = ANY ((SELECT s.names FROM at_sales s)) AND l.owner_id IS NOT NULL"
-		"    AND (l.stage <> ALL ((SELECT s.names FROM offered s)) OR EXISTS (SELECT FROM leadflow.handoffs h"
+		"   WHERE l.account_id = a.id AND l.owner_id IS NOT NULL AND l.stage = ANY (ARRAY("
+		"     SELECT s.name FROM leadflow.stages s WHERE s.category IN ('handoff', 'sales', 'won')))"
+		"    AND (l.stage <> ALL (ARRAY(SELECT s.name FROM leadflow.stages s WHERE s.category = 'handoff')) OR EXISTS (SELECT FROM leadflow.handoffs h"
 		"     WHERE h.lead_id = l.id AND h.decided_at IS NULL OFFSET 0))"
 		"   ORDER BY l.stage_since DESC, l.id DESC LIMIT 20) x) o ON true"
 		" WHERE a.id = ANY ($1) ORDER BY a.id",
@@ -524,8 +655,8 @@ void
 member_loads(const int64 *members, int n, int64 *loads)
 {
 	static EngineStatement statement = {
-		"SELECT owner_id, count(*) FROM leadflow.leads WHERE owner_id = ANY ($1) AND stage = ANY (("
-		"  SELECT array_agg(name) FROM leadflow.stages WHERE category IN ('handoff', 'sales')))"
+		"SELECT owner_id, count(*) FROM leadflow.leads WHERE owner_id = ANY ($1) AND stage = ANY (ARRAY("
+		"  SELECT name FROM leadflow.stages WHERE category IN ('handoff', 'sales')))"
 		" GROUP BY owner_id ORDER BY owner_id",
 		1, {INT8ARRAYOID}
 	};

@@ -81,9 +81,29 @@ extern void handoff_open(Handoff *handoffs, int n);
 extern void handoff_decide(const int64 *leads, const TimestampTz *at, const char *const *decisions,
 						   int n, int64 *ids);
 
-/* Leads that wait, their rows locked by the caller, got an owner; "why" NULL = as it is. */
-extern void handoff_assign(const int64 *leads, const int64 *owners, const char *const *why, TimestampTz at,
-						   int n);
+/* Leads that waited got owners (0 = still nobody); queue and why NULL = as they are. */
+extern void handoff_assign(const int64 *leads, const int64 *owners, const char *const *queues,
+						   const char *const *why, TimestampTz at, int n);
+
+/* A lead that waits for somebody. */
+typedef struct WaitingLead
+{
+	int64		lead_id;
+	int64		account_id;		/* 0 = none */
+	bool		another;		/* the engine brought it back from a rejection */
+} WaitingLead;
+
+/* Queues in which leads wait, in order of name; NULL stands for no queue, and is the last. */
+extern char **waiting_queues(int *n);
+
+/* Leads that wait there (NULL: in none), at most "limit" (0 = all), who waits longest first; by id. */
+extern int64 *waiting_leads(const char *queue, int limit, int *n);
+
+/* Locks those of them that nobody else has and that still wait; by id. */
+extern WaitingLead *waiting_lock(const int64 *leads, int n, int *nlocked);
+
+/* Locks the leads that are in a member's hands; by id. */
+extern int64 *member_leads(int64 member_id, bool **offered, int *n);
 
 /* The queue that a lead went through last; NULL = none. */
 extern char *handoff_last_queue(int64 lead_id);

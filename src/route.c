@@ -19,7 +19,10 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/inval.h"
+#include "utils/jsonb.h"
 
 #include "compat.h"
 #include "handoff_store.h"
@@ -268,8 +271,18 @@ read_documents(Route *route, const RouteLead *leads, int n)
 		if (leads[i].document == NULL)
 			ids[count++] = leads[i].lead_id;
 	}
-	if (count)
-		route->documents = lead_documents_scored(ids, count, route->at, &route->ndocuments);
+	if (count == 0)
+		return;
+	route->documents = lead_documents_scored(ids, count, route->at, &route->ndocuments);
+	/* some are asked before the move and some after it: where they stand is no question */
+	for (int i = 0; i < route->ndocuments; i++)
+	{
+		Datum		document = JsonbPGetDatum(route->documents[i].document);
+
+		document = DirectFunctionCall2(jsonb_delete, document, CStringGetTextDatum("stage"));
+		document = DirectFunctionCall2(jsonb_delete, document, CStringGetTextDatum("stage_reason"));
+		route->documents[i].document = DatumGetJsonbP(document);
+	}
 }
 
 /* The first rule that holds, and, if it names somebody, is not in vain; NULL = there is none. */
@@ -678,4 +691,40 @@ route_queue(RouteLead *leads, int n, const char *queue, int64 barred, TimestampT
 		}
 		leave_queues(&route);
 	}
+}
+
+const char *
+route_last_queue(void)
+{
+	const RoutingConfig *config = routing_config();
+
+	for (int i = 0; i < config->nrules; i++)
+	{
+		if (config->rules[i].condition == NULL && config->rules[i].queue >= 0)
+			return config->queues[config->rules[i].queue].name;
+	}
+	return NULL;
+}
+
+bool
+route_queue_open(const char *queue, TimestampTz at)
+{
+	Route		route;
+
+	route_begin(&route, at, true);
+	for (int q = 0; q < route.config->nqueues; q++)
+	{
+		const RoutingQueue *found = &route.config->queues[q];
+
+		if (strcmp(found->name, queue) != 0)
+			continue;
+		for (int i = 0; i < found->nmembers; i++)
+		{
+			int			taker = taker_of(&route, found->members[i]);
+
+			if (taker >= 0 && routing_at_work(&route.config->people[taker], at))
+				return true;
+		}
+	}
+	return false;
 }

@@ -40,4 +40,10 @@ extern void route_preview(RouteLead *lead, TimestampTz at);
 /* Turns of one queue, whatever the rules say, for leads that "barred" is not to get; false = no such queue. */
 extern bool route_queue(RouteLead *leads, int n, const char *queue, int64 barred, TimestampTz at);
 
+/* The queue of leads that no condition is for; NULL = there is none. */
+extern const char *route_last_queue(void);
+
+/* Is somebody of a queue present and at work?  Capacity is not looked at. */
+extern bool route_queue_open(const char *queue, TimestampTz at);
+
 #endif							/* LEADFLOW_ROUTE_H */

@@ -5,7 +5,8 @@
  *
  * The sweep makes nothing true: sla_status shows a breach at the instant it
  * happens, whether or not anybody looked.  It announces what has become true
- * since the last time, and lets leads come back whose date has come.  It may
+ * since the last time, lets leads come back whose date has come, and gives waiting
+ * leads to whoever is there by now.  It may
  * be run late, twice or by two at once: each announcement is made once.
  *
  * First the leads, then the clocks: moving waits for locks, announcing
@@ -24,6 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "activity.h"
+#include "claim.h"
 #include "clock_store.h"
 #include "columns.h"
 #include "errors.h"
@@ -86,6 +88,7 @@ leadflow_check_sla(PG_FUNCTION_ARGS)
 		review_expire(reviews, nreviews);
 	/* what this transaction wrote is to count, and gates that open now wait for locks now */
 	activity_settle();
+	(void) claim_release(at);
 	announced = clock_announce(at);
 	quiet_resume(quiet);
 	outbox_purge(at);

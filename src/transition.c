@@ -402,6 +402,7 @@ reassign(Move *moves, int n)
 		score_watch(ids, n, WATCH_OWNED, 0);
 	for (int i = 0; i < n; i++)
 	{
+		moves[i].quiet = leadflow_quiet;
 		if (is(moves[i].to_category, "handoff") || is(moves[i].to_category, "sales"))
 		{
 			ids[count] = moves[i].lead_id;
@@ -414,6 +415,50 @@ reassign(Move *moves, int n)
 		handoff_reassigned(moves, count);
 		outbox_reassigned(moves, count);
 	}
+}
+
+void
+transition_assign(const Assignment *assignments, int n, bool waited, TimestampTz at)
+{
+	int64	   *ids = palloc_array(int64, n + 1);
+	int64	   *owners = palloc_array(int64, n + 1);
+	Move	   *moves = palloc0_array(Move, n + 1);
+	StageStatus *status;
+	int			nfound;
+	int			count = 0;
+
+	if (n == 0)
+		return;
+	for (int i = 0; i < n; i++)
+	{
+		ids[i] = assignments[i].lead_id;
+		owners[i] = assignments[i].owner_id;
+		(void) row_lock_named("score_state", ids[i], LockTupleNoKeyExclusive);
+	}
+	stage_write_owners(ids, owners, n);
+	status = stage_status(ids, n, &nfound);
+	for (int i = 0; i < n && count < nfound; i++)
+	{
+		if (status[count].lead_id != ids[i])
+			continue;
+		moves[count].lead_id = ids[i];
+		moves[count].to_stage = status[count].stage;
+		moves[count].at = Max(at, status[count].stage_since);
+		moves[count].team = "system";
+		moves[count].owner_id = owners[i];
+		moves[count].queue = assignments[i].queue;
+		moves[count++].why = assignments[i].why;
+	}
+	if (!waited)
+	{
+		reassign(moves, count);
+		return;
+	}
+	fill_categories(moves, count);
+	for (int i = 0; i < count; i++)
+		moves[i].quiet = leadflow_quiet;
+	handoff_given_out(moves, count, at);
+	outbox_reassigned(moves, count);
 }
 
 /*

@@ -64,4 +64,19 @@ typedef struct DealMove
 } DealMove;
 extern void transition_by_deals(const DealMove *moves, int n);
 
+/* A lead in sales' hands that gets another owner, other than by a client's UPDATE. */
+typedef struct Assignment
+{
+	int64		lead_id;
+	int64		owner_id;		/* 0 = nobody: it waits in the queue */
+	const char *queue;			/* NULL = none */
+	const char *why;
+} Assignment;
+
+/*
+ * The rows of leads are locked.  Leads that "waited" keep their open hand-off, which gets an
+ * owner; of others it is passed on, on record.
+ */
+extern void transition_assign(const Assignment *assignments, int n, bool waited, TimestampTz at);
+
 #endif							/* LEADFLOW_TRANSITION_H */
