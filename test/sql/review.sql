@@ -379,6 +379,53 @@ SELECT count(*) FROM leadflow.review_queue;
 SELECT * FROM leadflow.verify();
 
 --
+-- Who calls it: a reviewer for himself, a backend for others, nobody for a lead that is hidden from him.
+--
+DROP ROLE IF EXISTS lfr_reader, lfr_reviewer, lfr_marketing, lfr_sales, lfr_app, lfr_admin, lfr_mia, lfr_lea, lfr_crm;
+SELECT count(*) FROM leadflow.setup_roles('lfr');
+CREATE ROLE lfr_mia IN ROLE lfr_marketing;
+CREATE ROLE lfr_lea IN ROLE lfr_reviewer;
+CREATE ROLE lfr_crm IN ROLE lfr_app;
+UPDATE leadflow.team_members SET db_role = CASE id WHEN 1 THEN 'lfr_mia' ELSE 'lfr_lea' END WHERE id IN (1, 5);
+CALL offer(70, 71);
+SELECT leadflow.move(i, 'rejected', 'no_need', actor => 'sam@our.example') FROM generate_series(70, 71) i;
+SET SESSION AUTHORIZATION lfr_mia;
+SELECT votes_uphold, votes_overturn FROM leadflow.review(70, 'overturn');
+SELECT * FROM leadflow.review(70, 'overturn', 'lea@our.example');
+SELECT leadflow.contest(70, 'A good one') IS NOT NULL AS contested;
+SELECT leadflow.contest(70, 'A good one', 'lea@our.example');
+UPDATE leadflow.reviews SET verdict = 'overturn' WHERE lead_id = 70;
+SET SESSION AUTHORIZATION lfr_lea;
+SELECT leadflow.contest(70, 'not my part');
+SELECT lead_id FROM leadflow.review_queue WHERE lead_id IN (70, 71) ORDER BY 1;
+RESET SESSION AUTHORIZATION;
+ALTER TABLE leadflow.leads ENABLE ROW LEVEL SECURITY;
+CREATE POLICY half ON leadflow.leads TO lfr_reviewer USING (id <> 71);
+SET SESSION AUTHORIZATION lfr_lea;
+SELECT lead_id FROM leadflow.review_queue WHERE lead_id IN (70, 71) ORDER BY 1;
+SELECT * FROM leadflow.review(71, 'overturn');
+SELECT votes_overturn, outcome, stage FROM leadflow.review(70, 'overturn');
+RESET SESSION AUTHORIZATION;
+DROP POLICY half ON leadflow.leads;
+ALTER TABLE leadflow.leads DISABLE ROW LEVEL SECURITY;
+SET SESSION AUTHORIZATION lfr_crm;
+SELECT * FROM leadflow.review(71, 'overturn');
+SELECT votes_overturn FROM leadflow.review(71, 'overturn', 'sue@our.example');
+BEGIN;
+SET LOCAL leadflow.actor = 'lea@our.example';
+SELECT outcome, stage FROM leadflow.review(71, 'overturn');
+COMMIT;
+RESET SESSION AUTHORIZATION;
+CREATE ROLE lfr_nobody;
+SET ROLE lfr_nobody;
+SELECT * FROM leadflow.review(71, 'overturn');
+RESET ROLE;
+UPDATE leadflow.team_members SET db_role = NULL;
+DROP OWNED BY lfr_reader, lfr_reviewer, lfr_marketing, lfr_sales, lfr_app, lfr_admin;
+DROP ROLE lfr_reader, lfr_reviewer, lfr_marketing, lfr_sales, lfr_app, lfr_admin, lfr_mia, lfr_lea, lfr_crm, lfr_nobody;
+SELECT * FROM leadflow.verify();
+
+--
 -- Reports
 --
 SELECT month_start, reason, rejected_by, campaign, cases, still_open, upheld_by_votes, upheld_by_time, overturned, dropped, decided, overturn_rate
