@@ -4,7 +4,7 @@ RETURNS TABLE (warned bigint, breached bigint, escalated bigint, revisited bigin
 AS 'MODULE_PATHNAME', 'leadflow_check_sla'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION leadflow.check_sla(timestamptz) IS
-'The sweep: announces the warnings and breaches of service levels that have come about by "at" and were not announced yet, and returns nurture leads whose revisit_on has come to stage lead. Returns one row: clocks that warned, clocks that breached, those of them that were escalated (on_breach = notify), leads that came back. To be run every minute; late, twice or two at once does no harm. sla_status is right without it.';
+'The sweep: announces the warnings and breaches of service levels that have come about by "at" and were not announced yet, returns nurture leads whose revisit_on has come to stage lead, and closes cases of review that are due (at most 10,000 a run). Returns one row: clocks that warned, clocks that breached, those of them that were escalated (on_breach = notify), leads that came back. To be run every minute; late, twice or two at once does no harm. sla_status is right without it.';
 
 CREATE OR REPLACE FUNCTION leadflow._sla_policy_validate() RETURNS trigger
 AS 'MODULE_PATHNAME', 'leadflow_sla_policy_validate'
