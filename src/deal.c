@@ -424,7 +424,8 @@ lead_steps(const DealLead *lead, const LeadChange *changes, int n, DealStep **re
 		for (int i = 0; i < lead->ndeals; i++)
 			nevents = add_story(events, nevents, &lead->deals[i], false);
 		nall = deal_stage_steps(DEAL_STAGE_OTHER, 0, events, nevents, all);
-		if (nall > 0 && all[nall - 1].stage != stage)
+		if (nall > 0 && all[nall - 1].stage != stage &&
+			!(stage == DEAL_STAGE_BEYOND && all[nall - 1].stage == DEAL_STAGE_OPPORTUNITY))
 			steps[nsteps++] = all[nall - 1];
 	}
 	*result = steps;

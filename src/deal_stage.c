@@ -8,7 +8,8 @@
  *
  *	  opened	to opportunity, from wherever the lead stands
  *	  won		to won, from wherever it stands
- *	  lost		from opportunity to lost, if no other deal is open by then
+ *	  lost		from opportunity, or from a stage of the site's beyond it, to
+ *				lost, if no other deal is open by then
  *
  * A deal that is told of when it is closed already has two events, its opening
  * and its closing, so that the history shows the opportunity.  Not where the
@@ -100,7 +101,8 @@ deal_stage_steps(DealStage stage, int open, DealEvent *events, int n, DealStep *
 		if (to == DEAL_STAGE_OPPORTUNITY && events[i].outcome != DEAL_OPEN &&
 			stage == stage_of(events[i].outcome))
 			continue;
-		if (to == DEAL_STAGE_LOST && (stage != DEAL_STAGE_OPPORTUNITY || open > 0))
+		if (to == DEAL_STAGE_LOST &&
+			((stage != DEAL_STAGE_OPPORTUNITY && stage != DEAL_STAGE_BEYOND) || open > 0))
 			continue;
 		steps[nsteps].stage = stage = to;
 		steps[nsteps].at = events[i].at;

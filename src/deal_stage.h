@@ -16,10 +16,11 @@ typedef enum DealStatus
 	DEAL_LOST
 } DealStatus;
 
-/* Stages that deals drive; any other is DEAL_STAGE_OTHER. */
+/* Stages that deals drive; any other is DEAL_STAGE_OTHER, or, where a site works its opportunities on, _BEYOND. */
 typedef enum DealStage
 {
 	DEAL_STAGE_OTHER,
+	DEAL_STAGE_BEYOND,			/* category sales, after opportunity */
 	DEAL_STAGE_OPPORTUNITY,
 	DEAL_STAGE_WON,
 	DEAL_STAGE_LOST

@@ -108,7 +108,9 @@ DealLead *
 deal_leads_read(const IdSet *leads, int *n)
 {
 	static EngineStatement stages = {
-		"SELECT l.id, l.stage FROM leadflow.leads l WHERE l.id = ANY ($1) ORDER BY 1",
+		"SELECT l.id, l.stage, s.category = 'sales' AND s.position > o.position"
+		" FROM leadflow.leads l JOIN leadflow.stages s ON s.name = l.stage"
+		" LEFT JOIN leadflow.stages o ON o.name = 'opportunity' WHERE l.id = ANY ($1) ORDER BY 1",
 		1, {INT8ARRAYOID}
 	};
 	static EngineStatement deals = {
@@ -126,8 +128,14 @@ deal_leads_read(const IdSet *leads, int *n)
 	found = palloc0(sizeof(DealLead) * Max(*n, 1));
 	for (uint64 r = 0; r < nrows; r++)
 	{
+		Datum		beyond;
+		bool		isnull;
+
 		found[r].id = spi_int64(r, 1);
 		found[r].stage = deal_stage(spi_text(r, 2));
+		beyond = spi_value(r, 3, &isnull);
+		if (found[r].stage == DEAL_STAGE_OTHER && !isnull && DatumGetBool(beyond))
+			found[r].stage = DEAL_STAGE_BEYOND;
 	}
 	SPI_freetuptable(SPI_tuptable);
 

@@ -238,6 +238,8 @@ judge_team(const StageConfig *config, int64 lead_id, const StageMove *move, Acto
 					team_name(actor.team), move->from, move->to),
 			 errdetail("Lead %lld; the actor is team member %lld.", (long long) lead_id,
 					   (long long) actor.member_id),
+			 strcmp(move->from, "rejected") == 0 && move->teams == TEAM_SYSTEM ?
+			 errhint("Its review decides where it goes: leadflow.contest() makes marketing's case, leadflow.review() votes.") :
 			 errhint("That move is made by: %s. %s", stage_move_teams(move),
 					 possible_moves(&config->lifecycle, move->from)),
 			 err_column_constraint("leads", "stage", "leads_stage_move")));

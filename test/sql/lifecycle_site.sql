@@ -97,6 +97,18 @@ INSERT INTO leadflow.deals (id, lead_id, opened_at) VALUES (1, 1, '2026-03-04 08
 SELECT * FROM offers WHERE lead_id IN (1, 4);
 SELECT story(1);
 SELECT * FROM leadflow.verify();
+-- Beyond opportunity the site has its own; a deal that is lost ends that, too, the last open one.
+INSERT INTO leadflow.stages (name, category, position) VALUES ('negotiation', 'sales', 55);
+INSERT INTO leadflow.stage_transitions (from_stage, to_stage, teams) VALUES ('opportunity', 'negotiation', '{sales}');
+UPDATE leadflow.leads SET stage = 'negotiation' WHERE id IN (1, 2, 4);
+UPDATE leadflow.deals SET name = 'x', amount = 10;
+INSERT INTO leadflow.deals (id, lead_id, status, opened_at, closed_at) VALUES (11, 1, 'open', '2026-03-04 09:00Z', NULL), (12, 4, 'won', '2026-03-04 09:00Z', '2026-03-04 09:00Z');
+UPDATE leadflow.leads SET stage = 'negotiation' WHERE id = 1;
+UPDATE leadflow.deals SET status = 'lost' WHERE id IN (1, 2);
+SELECT id, stage FROM leadflow.leads WHERE id IN (1, 2, 4) ORDER BY 1;
+DELETE FROM leadflow.deals WHERE id IN (11, 12);
+SELECT id, stage FROM leadflow.leads WHERE id IN (1, 2, 4) ORDER BY 1;
+SELECT * FROM leadflow.verify();
 
 -- The names: the site's own may change, everything goes along, and it is no move.
 UPDATE leadflow.stages SET name = 'in qualification' WHERE name = 'qualifying';
@@ -221,4 +233,20 @@ UPDATE leadflow.leads SET stage = 'accepted', stage_by = 'sam@our.example' WHERE
 UPDATE leadflow.leads SET owner_id = 13 WHERE id = 57;
 INSERT INTO leadflow.deals (id, lead_id, status, opened_at, closed_at) VALUES (57, 57, 'lost', '2026-04-01 08:00Z', '2026-04-01 08:30Z');
 SELECT * FROM offers WHERE lead_id = 57;
+SELECT * FROM leadflow.verify();
+
+--
+-- The wrong territory is no rejection: in the same statement the lead is handed off anew.
+--
+INSERT INTO leadflow.leads (id, email, stage) VALUES (61, 'a@six.example', 'mql'), (62, 'b@six.example', 'mql'), (63, 'c@six.example', 'mql');
+UPDATE leadflow.leads SET stage = 'sql', stage_by = 'mia@our.example', owner_id = 12 WHERE id BETWEEN 61 AND 63;
+UPDATE leadflow.leads SET stage = 'rejected', stage_by = 'sam@our.example', stage_reason = CASE id WHEN 62 THEN 'no_need' ELSE 'wrong_territory' END WHERE id BETWEEN 61 AND 63;
+SELECT id, stage, story(id) FROM leadflow.leads WHERE id BETWEEN 61 AND 63 ORDER BY id;
+SELECT lead_id, decision FROM leadflow.handoffs WHERE lead_id BETWEEN 61 AND 63 ORDER BY lead_id, id;
+SELECT lead_id, metric, state FROM clocks WHERE lead_id IN (61, 62);
+\set VERBOSITY default
+-- Nobody takes a rejected lead back by hand, leadership neither; whoever administers may.
+UPDATE leadflow.leads SET stage = 'nurture', stage_reason = 'not_now', stage_by = 'lea@our.example' WHERE id = 62;
+SELECT leadflow.move(62, 'disqualified', 'spam');
+\set VERBOSITY terse
 SELECT * FROM leadflow.verify();

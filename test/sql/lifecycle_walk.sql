@@ -15,10 +15,11 @@ INSERT INTO leadflow.team_members (id, full_name, email, team, active) VALUES
 	(13, 'Sam', 'sam@our.example', 'sales', true), (14, 'Sue', 'sue@our.example', 'sales', true),
 	(15, 'Lea', 'lea@our.example', 'leadership', true), (16, 'Old', 'old@our.example', 'sales', false);
 -- A site's stages take part.
-INSERT INTO leadflow.stages (name, category, position) VALUES ('qualifying', 'handoff', 35), ('demo', 'sales', 45), ('parked', 'recycle', 95);
+INSERT INTO leadflow.stages (name, category, position) VALUES ('qualifying', 'handoff', 35), ('demo', 'sales', 45), ('closing', 'sales', 55), ('parked', 'recycle', 95);
 INSERT INTO leadflow.stage_transitions (from_stage, to_stage, teams, requires_reason) VALUES
 	('mql', 'qualifying', '{marketing}', false), ('sql', 'qualifying', '{sales}', false), ('qualifying', 'sql', '{sales}', false),
 	('qualifying', 'accepted', '{sales}', false), ('accepted', 'demo', '{sales}', false), ('demo', 'parked', '{sales}', true),
+	('opportunity', 'closing', '{sales}', false), ('closing', 'parked', '{sales}', true),
 	('parked', 'mql', '{marketing}', false), ('parked', 'nurture', '{marketing}', false), ('parked', 'lead', '{marketing}', false);
 INSERT INTO leadflow.campaigns (id, name) VALUES (1, 'Fair');
 INSERT INTO leadflow.nurture_programs (name, revisit_after) VALUES ('everybody', '3 days');
@@ -154,14 +155,14 @@ BEGIN
 		RETURN;
 	ELSIF (before AND NOT after) OR (after AND was.status = 'won' AND now_is.status = 'lost') THEN
 		SELECT * INTO told FROM all_told(lead);
-		IF stands IN ('opportunity', 'won', 'lost') AND told.stage <> stands THEN
+		IF stands IN ('opportunity', 'closing', 'won', 'lost') AND told.stage <> stands AND (stands, told.stage) <> ('closing', 'opportunity') THEN
 			RETURN QUERY SELECT told.stage, told.at;
 		END IF;
 		RETURN;
 	ELSIF NOT after OR was.status = now_is.status THEN
 		RETURN;
 	END IF;
-	IF now_is.status = 'won' AND stands <> 'won' OR now_is.status = 'lost' AND stands = 'opportunity' AND NOT others_open THEN
+	IF now_is.status = 'won' AND stands <> 'won' OR now_is.status = 'lost' AND stands IN ('opportunity', 'closing') AND NOT others_open THEN
 		RETURN QUERY SELECT now_is.status, now_is.closed_at;
 	END IF;
 END
