@@ -526,7 +526,7 @@ void
 contact_truncated(void)
 {
 	withdrawals_derive(NULL, 0);
-	violations_truncate();
+	violations_forget(NULL, 0);
 }
 
 void
@@ -534,13 +534,14 @@ contact_repair(const int64 *leads, int n)
 {
 	withdrawals_derive(leads, n);
 	violations_forget(leads, n);
+	reservations_forget(leads, n);
 }
 
 /* ---- triggers ------------------------------------------------------------ */
 
 /*
  * _withdrawals_changed() → trigger, AFTER STATEMENT on activity_kinds, and AFTER TRUNCATE of
- * contact_permissions: what activities withdrew is made anew.
+ * contact_permissions: what activities withdrew is made anew, and what is no message any more not flagged.
  */
 PG_FUNCTION_INFO_V1(leadflow_withdrawals_changed);
 Datum
@@ -557,6 +558,7 @@ leadflow_withdrawals_changed(PG_FUNCTION_ARGS)
 	/* whoever inserts activities holds ROW EXCLUSIVE on it until the end */
 	LockRelationOid(engine_relation("score_state"), ShareRowExclusiveLock);
 	withdrawals_derive(NULL, 0);
+	violations_forget(NULL, 0);
 	return PointerGetDatum(NULL);
 }
 

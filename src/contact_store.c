@@ -597,6 +597,22 @@ reservation_lead(int64 id)
 	return lead_id;
 }
 
+/* Of leads that are gone. */
+void
+reservations_forget(const int64 *leads, int n)
+{
+	static EngineStatement statement = {
+		"DELETE FROM leadflow.contact_reservations r WHERE r.lead_id = ANY ($1)"
+		" AND NOT EXISTS (SELECT FROM leadflow.leads l WHERE l.id = r.lead_id)", 1, {INT8ARRAYOID}
+	};
+	Datum		ids = int8_array(leads, n);
+	EngineContext engine;
+
+	engine_enter(&engine);
+	(void) engine_execute(&statement, &ids, NULL);
+	engine_leave(&engine);
+}
+
 bool
 reservation_free(int64 id)
 {
@@ -703,22 +719,31 @@ violations_write(const ContactViolation *violations, int n, TimestampTz at)
 	engine_leave(&engine);
 }
 
+#define OF_NO_MESSAGE \
+	"DELETE FROM leadflow.contact_violations v WHERE NOT EXISTS (" \
+	" SELECT FROM leadflow.activities a JOIN leadflow.activity_kinds k ON k.kind = a.kind" \
+	" WHERE a.lead_id = v.lead_id AND a.occurred_at = v.occurred_at AND a.id = v.activity_id" \
+	" AND a.voided_at IS NULL AND k.channel IS NOT NULL AND k.role IN ('sales_touch', 'marketing_message'))"
+
 void
 violations_forget(const int64 *leads, int n)
 {
-	static EngineStatement statement = {
-		"DELETE FROM leadflow.contact_violations v WHERE v.lead_id = ANY ($1) AND NOT EXISTS ("
-		" SELECT FROM leadflow.activities a JOIN leadflow.activity_kinds k ON k.kind = a.kind"
-		" WHERE a.lead_id = v.lead_id AND a.occurred_at = v.occurred_at AND a.id = v.activity_id"
-		" AND a.voided_at IS NULL AND k.channel IS NOT NULL AND k.role IN ('sales_touch', 'marketing_message'))",
-		1, {INT8ARRAYOID}
-	};
+	static EngineStatement some = {OF_NO_MESSAGE " AND v.lead_id = ANY ($1)", 1, {INT8ARRAYOID}};
+	static EngineStatement all = {OF_NO_MESSAGE};
 	EngineContext engine;
-	Datum		ids = int8_array(leads, n);
+	Datum		ids = leads ? int8_array(leads, n) : (Datum) 0;
 
 	engine_enter(&engine);
-	engine_plan_by_index();
-	(void) engine_execute(&statement, &ids, NULL);
+	if (leads)
+	{
+		engine_plan_by_index();
+		(void) engine_execute(&some, &ids, NULL);
+	}
+	else
+	{
+		engine_plan_in_bulk();
+		(void) engine_execute(&all, NULL, NULL);
+	}
 	engine_leave(&engine);
 }
 
@@ -751,17 +776,6 @@ violations_reopen(const ContactViolation *keys, int n)
 	engine_leave(&engine);
 }
 
-void
-violations_truncate(void)
-{
-	static EngineStatement statement = {"TRUNCATE leadflow.contact_violations"};
-	EngineContext engine;
-
-	engine_enter(&engine);
-	(void) engine_execute(&statement, NULL, NULL);
-	engine_leave(&engine);
-}
-
 /*
  * Rows that are right stay as they are: of two of one instant the one that was written later
  * counts.
@@ -771,44 +785,31 @@ violations_truncate(void)
 #define SAYS_SO \
 	" p.at = a.occurred_at AND p.channel = coalesce(k.channel, '*') AND p.status = 'withdrawn'" \
 	" AND p.basis = 'withdrawn by ' || a.kind"
+#define REMOVE_WRONG \
+	"DELETE FROM leadflow.contact_permissions p WHERE p.activity_id IS NOT NULL" \
+	" AND (NOT EXISTS (SELECT" WITHDRAWN_BY_ACTIVITY \
+	"   WHERE a.lead_id = p.lead_id AND a.occurred_at = p.at AND a.id = p.activity_id AND a.voided_at IS NULL" \
+	"   AND" SAYS_SO ")" \
+	"  OR EXISTS (SELECT FROM leadflow.contact_permissions q" \
+	"   WHERE q.lead_id = p.lead_id AND q.activity_id = p.activity_id AND q.at = p.at AND q.id < p.id))"
+#define ADD_MISSING \
+	"INSERT INTO leadflow.contact_permissions (lead_id, channel, status, basis, at, activity_id)" \
+	" SELECT a.lead_id, coalesce(k.channel, '*'), 'withdrawn', 'withdrawn by ' || a.kind, a.occurred_at, a.id" \
+	WITHDRAWN_BY_ACTIVITY \
+	" WHERE a.voided_at IS NULL" \
+	" AND NOT EXISTS (SELECT FROM leadflow.contact_permissions p" \
+	"  WHERE p.lead_id = a.lead_id AND p.activity_id = a.id AND" SAYS_SO ")" \
+	" AND EXISTS (SELECT FROM leadflow.leads l WHERE l.id = a.lead_id)"
+#define IN_ORDER \
+	" ORDER BY a.lead_id, a.occurred_at, a.id"
 
 void
 withdrawals_derive(const int64 *leads, int n)
 {
-	static EngineStatement remove = {
-		"DELETE FROM leadflow.contact_permissions p WHERE p.lead_id = ANY ($1) AND p.activity_id IS NOT NULL"
-		" AND NOT EXISTS (SELECT" WITHDRAWN_BY_ACTIVITY
-		"  WHERE a.lead_id = p.lead_id AND a.occurred_at = p.at AND a.id = p.activity_id AND a.voided_at IS NULL"
-		"  AND" SAYS_SO ")",
-		1, {INT8ARRAYOID}
-	};
-	static EngineStatement add = {
-		"INSERT INTO leadflow.contact_permissions (lead_id, channel, status, basis, at, activity_id)"
-		" SELECT a.lead_id, coalesce(k.channel, '*'), 'withdrawn', 'withdrawn by ' || a.kind, a.occurred_at, a.id"
-		WITHDRAWN_BY_ACTIVITY
-		" WHERE a.lead_id = ANY ($1) AND a.voided_at IS NULL"
-		" AND NOT EXISTS (SELECT FROM leadflow.contact_permissions p"
-		"  WHERE p.lead_id = a.lead_id AND p.activity_id = a.id AND" SAYS_SO ")"
-		" AND EXISTS (SELECT FROM leadflow.leads l WHERE l.id = a.lead_id)"
-		" ORDER BY a.lead_id, a.occurred_at, a.id",
-		1, {INT8ARRAYOID}
-	};
-	static EngineStatement remove_all = {
-		"DELETE FROM leadflow.contact_permissions p WHERE p.activity_id IS NOT NULL"
-		" AND NOT EXISTS (SELECT" WITHDRAWN_BY_ACTIVITY
-		"  WHERE a.lead_id = p.lead_id AND a.occurred_at = p.at AND a.id = p.activity_id AND a.voided_at IS NULL"
-		"  AND" SAYS_SO ")"
-	};
-	static EngineStatement add_all = {
-		"INSERT INTO leadflow.contact_permissions (lead_id, channel, status, basis, at, activity_id)"
-		" SELECT a.lead_id, coalesce(k.channel, '*'), 'withdrawn', 'withdrawn by ' || a.kind, a.occurred_at, a.id"
-		WITHDRAWN_BY_ACTIVITY
-		" WHERE a.voided_at IS NULL"
-		" AND NOT EXISTS (SELECT FROM leadflow.contact_permissions p"
-		"  WHERE p.lead_id = a.lead_id AND p.activity_id = a.id AND" SAYS_SO ")"
-		" AND EXISTS (SELECT FROM leadflow.leads l WHERE l.id = a.lead_id)"
-		" ORDER BY a.lead_id, a.occurred_at, a.id"
-	};
+	static EngineStatement remove = {REMOVE_WRONG " AND p.lead_id = ANY ($1)", 1, {INT8ARRAYOID}};
+	static EngineStatement add = {ADD_MISSING " AND a.lead_id = ANY ($1)" IN_ORDER, 1, {INT8ARRAYOID}};
+	static EngineStatement remove_all = {REMOVE_WRONG};
+	static EngineStatement add_all = {ADD_MISSING IN_ORDER};
 	EngineContext engine;
 	Datum		ids = leads ? int8_array(leads, n) : (Datum) 0;
 

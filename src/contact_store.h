@@ -68,6 +68,7 @@ extern int64 reservation_make(int64 lead_id, const char *channel, TimestampTz at
 							  TimestampTz expired_by);
 extern int64 reservation_lead(int64 id);	/* 0 = there is none that is open */
 extern bool reservation_free(int64 id);
+extern void reservations_forget(const int64 *leads, int n);	/* of leads that are gone */
 
 /* ---- what a flush writes; state rows are locked ---- */
 
@@ -90,12 +91,11 @@ typedef struct ContactViolation
 extern void reservations_redeem(const ContactRedemption *redemptions, int n, TimestampTz at);
 extern void violations_write(const ContactViolation *violations, int n, TimestampTz at);
 
-/* Rows of messages that are gone, void, or none any more. */
+/* Rows of messages that are gone, void, or none any more; NULL = of all leads. */
 extern void violations_forget(const int64 *leads, int n);
 
 /* Rows of messages that are judged once more. */
 extern void violations_reopen(const ContactViolation *keys, int n);
-extern void violations_truncate(void);
 
 /* Permissions that activities withdrew, made as the activities now are; NULL = of all leads. */
 extern void withdrawals_derive(const int64 *leads, int n);

@@ -26,6 +26,7 @@
 
 #include "activity.h"
 #include "clock_store.h"
+#include "contact.h"
 #include "credit_store.h"
 #include "event_store.h"
 #include "ids.h"
@@ -212,6 +213,7 @@ rebuild_all(const IdSet *damaged)
 
 		add_missing(ids);
 		repair_stages(ids);
+		contact_repair(damaged->ids, damaged->n);
 	}
 	state_rescore(model_active());
 	handed = score_watched(WATCH_TOUCH, &n);
@@ -248,6 +250,7 @@ rebuild_range(int64 from, int64 to, IdSet *damaged, const IdSet *deals)
 	/* writes to these alone, as to the others there is nothing to write */
 	state_rescore_range(model, from, to);
 	clock_settle(damaged->ids, damaged->n);
+	contact_repair(damaged->ids, damaged->n);
 	credit_repair(deals, damaged);
 }
 

@@ -1066,6 +1066,62 @@ $$;
 COMMENT ON FUNCTION leadflow._verify_references(bigint, bigint) IS
 	'verify(): activities, hand-offs, clocks, cases of review and enrolments belong to leads (campaigns, members) that exist.';
 
+CREATE OR REPLACE FUNCTION leadflow._verify_contact(
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
+RETURNS TABLE (check_name text, object_id text, kept text, recomputed text,
+	lead_id bigint, deal_id bigint)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
+SET timezone = 'UTC'
+SET enable_nestloop = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT
+		'contact_permissions',
+		format('%s of lead %s at %s', c.activity_id, c.lead_id, c.at),
+		coalesce(string_agg(c.what, '; ' ORDER BY c.what) FILTER (WHERE c.kept), 'no row'),
+		coalesce(string_agg(c.what, '; ' ORDER BY c.what) FILTER (WHERE NOT c.kept), 'no row'),
+		c.lead_id,
+		NULL::bigint
+	FROM (
+		SELECT true AS kept, p.lead_id, p.activity_id, p.at,
+			format('%s on %s: %s', p.status, p.channel, coalesce(p.basis, '-')) AS what
+		FROM leadflow.contact_permissions p
+		WHERE p.activity_id IS NOT NULL AND p.lead_id BETWEEN $1 AND $2
+		UNION ALL
+		SELECT false, a.lead_id, a.id, a.occurred_at,
+			format('withdrawn on %s: withdrawn by %s', coalesce(k.channel, '*'), a.kind)
+		FROM leadflow.activities a
+		JOIN leadflow.activity_kinds k ON k.kind = a.kind AND k.withdraws_permission
+		WHERE a.lead_id BETWEEN $1 AND $2 AND a.voided_at IS NULL
+	) c
+	GROUP BY c.lead_id, c.activity_id, c.at
+	HAVING string_agg(c.what, '; ' ORDER BY c.what) FILTER (WHERE c.kept)
+		IS DISTINCT FROM string_agg(c.what, '; ' ORDER BY c.what) FILTER (WHERE NOT c.kept)
+	UNION ALL
+	SELECT 'contact_violations', format('%s of lead %s at %s', v.activity_id, v.lead_id, v.occurred_at),
+		'a row', 'no such message', v.lead_id, NULL
+	FROM leadflow.contact_violations v
+	LEFT JOIN leadflow.activities a ON a.lead_id = v.lead_id AND a.occurred_at = v.occurred_at AND a.id = v.activity_id
+		AND a.voided_at IS NULL
+	LEFT JOIN leadflow.activity_kinds k ON k.kind = a.kind AND k.channel IS NOT NULL
+		AND k.role IN ('sales_touch', 'marketing_message')
+	WHERE v.lead_id BETWEEN $1 AND $2 AND k.kind IS NULL
+	UNION ALL
+	SELECT 'contact_reservations', format('%s of lead %s', r.id, r.lead_id), 'lead ' || r.lead_id, 'no such lead',
+		r.lead_id, NULL
+	FROM leadflow.contact_reservations r
+	LEFT JOIN leadflow.leads l ON l.id = r.lead_id AND l.id BETWEEN $1 AND $2
+	WHERE r.lead_id BETWEEN $1 AND $2 AND l.id IS NULL;
+END
+$$;
+COMMENT ON FUNCTION leadflow._verify_contact(bigint, bigint) IS
+	'verify(): what activities withdrew is in contact_permissions, and what is flagged or reserved belongs to messages and leads that exist.';
+
 -- All checks; lead_id and deal_id say what a row is about.
 CREATE OR REPLACE FUNCTION leadflow._verify(from_lead bigint, to_lead bigint)
 RETURNS TABLE (check_name text, object_id text, kept text, recomputed text, lead_id bigint, deal_id bigint)
@@ -1083,6 +1139,7 @@ AS $$
 		UNION ALL SELECT * FROM leadflow._verify_clocks(r.lowest, r.highest)
 		UNION ALL SELECT * FROM leadflow._verify_reviews(r.lowest, r.highest)
 		UNION ALL SELECT * FROM leadflow._verify_credits(r.lowest, r.highest)
+		UNION ALL SELECT * FROM leadflow._verify_contact(r.lowest, r.highest)
 	) c
 $$;
 COMMENT ON FUNCTION leadflow._verify(bigint, bigint) IS
