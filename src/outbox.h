@@ -75,6 +75,9 @@ extern int64 outbox_revive(const IdSet *ids);	/* dead ones are tried again; NULL
 extern void outbox_purge(TimestampTz at);
 extern bool outbox_due(TimestampTz at);
 
+/* Leads (bigint[]) that are gone have no notifications, nor others twice what is told once. */
+extern void outbox_repair(Datum leads);
+
 /* Wakes listeners on channel leadflow when the transaction commits. */
 extern void outbox_wake(void);
 

@@ -537,3 +537,26 @@ outbox_due(TimestampTz at)
 	engine_leave(&engine);
 	return due;
 }
+
+void
+outbox_repair(Datum leads)
+{
+	static EngineStatement orphans = {
+		"DELETE FROM leadflow.notifications n WHERE n.lead_id = ANY ($1)"
+		" AND NOT EXISTS (SELECT FROM leadflow.leads l WHERE l.id = n.lead_id)", 1, {INT8ARRAYOID}
+	};
+	static EngineStatement repeated = {
+		"DELETE FROM leadflow.notifications n WHERE n.lead_id = ANY ($1) AND n.event = 'lead.active_again'"
+		" AND n.delivered_at IS NULL AND n.dead_at IS NULL"
+		" AND EXISTS (SELECT FROM leadflow.notifications o WHERE o.lead_id = n.lead_id AND o.id < n.id"
+		"  AND o.event = n.event AND o.subscription_id IS NOT DISTINCT FROM n.subscription_id"
+		"  AND o.delivered_at IS NULL AND o.dead_at IS NULL)", 1, {INT8ARRAYOID}
+	};
+	EngineContext engine;
+
+	engine_enter(&engine);
+	engine_plan_by_index();
+	(void) engine_execute(&orphans, &leads, NULL);
+	(void) engine_execute(&repeated, &leads, NULL);
+	engine_leave(&engine);
+}

@@ -31,6 +31,7 @@
 #include "event_store.h"
 #include "ids.h"
 #include "model_store.h"
+#include "outbox.h"
 #include "rescore.h"
 #include "row_lock.h"
 #include "score_store.h"
@@ -198,6 +199,7 @@ repair_stages(Datum ids)
 									  Int32GetDatum(WATCH_TOUCH), Int32GetDatum(WATCH_CREDIT),
 									  Int32GetDatum(WATCH_EVIDENCE), Int32GetDatum(WATCH_OWNED)}, NULL);
 	engine_leave(&engine);
+	outbox_repair(ids);
 }
 
 static void

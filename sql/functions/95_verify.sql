@@ -378,6 +378,47 @@ $$;
 COMMENT ON FUNCTION leadflow._verify_score_state(bigint, bigint) IS
 	'verify(): one score_state row a lead, its model, its heat, its latest engagement and sales touch, what it keeps of limits, and its watch bits 1, 2, 4, 16 and 32.';
 
+CREATE OR REPLACE FUNCTION leadflow._verify_notifications(
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
+RETURNS TABLE (check_name text, object_id text, kept text, recomputed text,
+	lead_id bigint, deal_id bigint)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
+SET enable_nestloop = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT
+		'notifications',
+		format('%s of lead %s', n.id, n.lead_id),
+		'there',
+		'its lead is gone',
+		n.lead_id,
+		NULL::bigint
+	FROM leadflow.notifications n
+	LEFT JOIN leadflow.leads l ON l.id = n.lead_id AND l.id BETWEEN $1 AND $2
+	WHERE n.lead_id BETWEEN $1 AND $2 AND l.id IS NULL
+	UNION ALL
+	SELECT
+		'notifications_once',
+		format('%s of lead %s', n.event, n.lead_id),
+		count(*) || ' undelivered',
+		'at most 1',
+		n.lead_id,
+		NULL
+	FROM leadflow.notifications n
+	WHERE n.event = 'lead.active_again' AND n.delivered_at IS NULL AND n.dead_at IS NULL
+		AND n.lead_id BETWEEN $1 AND $2
+	GROUP BY n.lead_id, n.event, n.subscription_id
+	HAVING count(*) > 1;
+END
+$$;
+COMMENT ON FUNCTION leadflow._verify_notifications(bigint, bigint) IS
+	'verify(): notifications are about leads that there are, and of lead.active_again at most one is undelivered a lead and subscription.';
+
 CREATE OR REPLACE FUNCTION leadflow._verify_history(
 	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
 RETURNS TABLE (check_name text, object_id text, kept text, recomputed text,
@@ -1135,6 +1176,7 @@ AS $$
 		UNION ALL SELECT * FROM leadflow._verify_score_state(r.lowest, r.highest)
 		UNION ALL SELECT * FROM leadflow._verify_scores(r.lowest, r.highest)
 		UNION ALL SELECT * FROM leadflow._verify_history(r.lowest, r.highest)
+		UNION ALL SELECT * FROM leadflow._verify_notifications(r.lowest, r.highest)
 		UNION ALL SELECT * FROM leadflow._verify_handoffs(r.lowest, r.highest)
 		UNION ALL SELECT * FROM leadflow._verify_clocks(r.lowest, r.highest)
 		UNION ALL SELECT * FROM leadflow._verify_reviews(r.lowest, r.highest)

@@ -55,6 +55,14 @@ WITH defined AS (
 	FROM leadflow.sla_clocks k
 	WHERE k.breached_at IS NULL AND k.state IN ('running', 'warning', 'breached')
 		AND k.due_at < leadflow.now() - interval '5 minutes'
+), outbox AS (
+	-- The oldest by id is the oldest but for a transaction's length, and what is counted is bounded.
+	SELECT
+		(SELECT count(*) FROM (SELECT FROM leadflow.notifications n
+			WHERE n.delivered_at IS NULL AND n.dead_at IS NULL LIMIT 100000) p) AS pending,
+		(SELECT n.created_at FROM leadflow.notifications n
+			WHERE n.delivered_at IS NULL AND n.dead_at IS NULL ORDER BY n.id LIMIT 1) AS since,
+		(SELECT count(*) FROM leadflow.notifications n WHERE n.dead_at IS NOT NULL) AS dead
 )
 SELECT
 	'extension'::text AS check_name,
@@ -150,9 +158,28 @@ SELECT
 	CASE WHEN m.by_admin > 0.05 * m.moves THEN 'warning' ELSE 'ok' END,
 	coalesce(m.by_admin / nullif(m.moves, 0)::double precision, 0),
 	format('%s of %s moves of the last 30 days were made without an actor', m.by_admin, m.moves)
-FROM moves m;
+FROM moves m
+UNION ALL
+SELECT
+	'outbox_backlog',
+	CASE WHEN o.since < leadflow.now() - interval '15 minutes' THEN 'warning' ELSE 'ok' END,
+	o.pending,
+	CASE WHEN o.since < leadflow.now() - interval '15 minutes'
+		THEN format('%s notifications wait to be delivered, the oldest since %s UTC: does a consumer run?',
+			CASE WHEN o.pending = 100000 THEN 'at least ' ELSE '' END || o.pending,
+			to_char(o.since AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'))
+		ELSE 'no notification has waited for more than 15 minutes' END
+FROM outbox o
+UNION ALL
+SELECT
+	'dead_notifications',
+	CASE WHEN o.dead > 0 THEN 'warning' ELSE 'ok' END,
+	o.dead,
+	CASE WHEN o.dead > 0 THEN 'notifications were given up: see dead_notifications, then SELECT leadflow.retry_notifications()'
+		ELSE 'every notification was delivered or still will be' END
+FROM outbox o;
 COMMENT ON VIEW leadflow.health IS 'One row a check (key: check_name) for the monitoring: is leadflow whole, and is it being run? Cheap; whether the kept figures are right is verify()''s to say.';
 COMMENT ON COLUMN leadflow.health.check_name IS 'Name of the check.';
 COMMENT ON COLUMN leadflow.health.status IS 'ok, warning or error.';
-COMMENT ON COLUMN leadflow.health.value IS 'Number of what was found (active_model: active models; admin_moves: share of the moves of the last 30 days, 0 to 1).';
+COMMENT ON COLUMN leadflow.health.value IS 'Number of what was found (active_model: active models; admin_moves: share of the moves of the last 30 days, 0 to 1; outbox_backlog: notifications that wait, 100000 at most).';
 COMMENT ON COLUMN leadflow.health.detail IS 'What was found, and what to do about it, in words.';
