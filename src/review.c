@@ -30,9 +30,9 @@
 #include "review.h"
 #include "review_store.h"
 #include "row_lock.h"
-#include "spi.h"
 #include "stage_store.h"
 #include "transition.h"
+#include "visible.h"
 
 #define SWEEP_BATCH 10000
 
@@ -203,17 +203,7 @@ review_expire(const int64 *leads, int n)
 static void
 lock_lead(int64 lead_id)
 {
-	static EngineStatement visible = {
-		"SELECT FROM leadflow.leads WHERE id OPERATOR(pg_catalog.=) $1", 1, {INT8OID}
-	};
-	Datum		value = Int64GetDatum(lead_id);
-	bool		found;
-
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	found = engine_query(&visible, &value, NULL) > 0;
-	SPI_finish();
-	if (!found || !row_lock_named("leads", lead_id, LockTupleNoKeyExclusive))
+	if (!lead_visible(lead_id) || !row_lock_named("leads", lead_id, LockTupleNoKeyExclusive))
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("lead %lld does not exist", (long long) lead_id),
@@ -351,7 +341,7 @@ open_contested(int64 lead_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_CHECK_VIOLATION),
 				 errmsg("the rejection of lead %lld was reviewed already", (long long) lead_id),
-				 errdetail("Lead %lld: reviewers have upheld it.", (long long) lead_id),
+				 errdetail("Lead %lld: reviewers have decided on it.", (long long) lead_id),
 				 errhint("leadflow.review_votes has what they said."),
 				 err_constraint("reviews", "reviews_decided")));
 }

@@ -109,13 +109,12 @@ SET leadflow.actor = 'lea@our.example';
 SELECT * FROM leadflow.review(1, 'overturn');
 RESET leadflow.actor;
 SELECT story(1);
-SELECT stage, stage_reason, stage_team, stage_actor_id FROM leadflow.leads WHERE id = 1;
+SELECT stage, stage_reason, stage_team, stage_actor_id, owner_id FROM leadflow.leads WHERE id = 1;
 SELECT offered_at, decided_at, decision FROM leadflow.handoffs WHERE lead_id = 1 ORDER BY id;
 SELECT v.reviewer_id, v.verdict, v.note, v.voted_at FROM leadflow.review_votes v JOIN leadflow.reviews r ON r.id = v.review_id WHERE r.lead_id = 1 ORDER BY 1;
 -- A case that is closed takes no votes.
 SELECT * FROM leadflow.review(1, 'uphold', 'sue@our.example');
 -- Rejected again in the same cycle: another case, and both who had it have a part.
-UPDATE leadflow.leads SET owner_id = 4 WHERE id = 1;
 SELECT leadflow.move(1, 'rejected', 'no_need', actor => 'sue@our.example');
 SELECT * FROM leadflow.review(1, 'overturn', 'sam@our.example');
 SELECT * FROM cases WHERE lead_id = 1;
@@ -203,7 +202,7 @@ UPDATE leadflow.leads SET stage = 'rejected', stage_reason = 'bad_data', stage_n
 -- several reasons in one statement
 UPDATE leadflow.leads SET stage = 'rejected', stage_reason = (ARRAY['wrong_territory', 'bad_data', 'no_need'])[id - 21] WHERE id IN (22, 23, 24);
 SELECT i AS lead, story(i) FROM generate_series(20, 24) i;
-SELECT lead_id, offered_at, decided_at, decision FROM leadflow.handoffs WHERE lead_id IN (20, 21, 22, 23) ORDER BY lead_id, id;
+SELECT lead_id, offered_at, owner_id, decided_at, decision FROM leadflow.handoffs WHERE lead_id IN (20, 21, 22, 23) ORDER BY lead_id, id;
 SELECT * FROM cases WHERE lead_id BETWEEN 20 AND 24;
 RESET leadflow.actor;
 SELECT * FROM leadflow.verify();
