@@ -118,7 +118,8 @@ SELECT
 	t.votes_overturn,
 	t.votes_needed,
 	t.reviewers_left,
-	r.due_at <= leadflow.now() AS is_due
+	r.due_at <= leadflow.now() AS is_due,
+	e.last_engaged_at
 FROM leadflow.reviews r
 JOIN leadflow._review_tallies t ON t.review_id = r.id
 JOIN leadflow.leads l ON l.id = r.lead_id
@@ -126,6 +127,7 @@ LEFT JOIN leadflow.team_members m ON m.id = r.rejected_by
 LEFT JOIN leadflow.team_members o ON o.id = r.owner_id
 LEFT JOIN leadflow.campaigns c ON c.id = r.campaign_id
 LEFT JOIN leadflow.team_members x ON x.id = r.contested_by
+LEFT JOIN leadflow.score_state e ON e.lead_id = r.lead_id
 WHERE r.closed_at IS NULL;
 COMMENT ON VIEW leadflow.review_queue IS 'One row an open case of review (key: review_id; at most one a lead). Vote with leadflow.review(lead_id, …).';
 COMMENT ON COLUMN leadflow.review_queue.review_id IS 'Case (reviews.id).';
@@ -152,6 +154,7 @@ COMMENT ON COLUMN leadflow.review_queue.votes_overturn IS 'Votes against it so f
 COMMENT ON COLUMN leadflow.review_queue.votes_needed IS 'Votes that decide it; a tie takes one more.';
 COMMENT ON COLUMN leadflow.review_queue.reviewers_left IS 'Members who may vote and have not; 0 with too few votes = time will decide.';
 COMMENT ON COLUMN leadflow.review_queue.is_due IS 'due_at has passed: closed to votes, the next sweep closes it.';
+COMMENT ON COLUMN leadflow.review_queue.last_engaged_at IS 'When the lead last did something: after opened_at speaks for it; NULL = never.';
 
 -- Each rejection, and the last case about it.
 CREATE OR REPLACE VIEW leadflow._rejections WITH (security_invoker = true) AS

@@ -106,6 +106,7 @@ SELECT lead_id, due_in_days, is_due FROM leadflow.nurture_due WHERE is_due ORDER
 SELECT revisited FROM leadflow.check_sla();
 SELECT revisited FROM leadflow.check_sla();
 SELECT * FROM enrolments WHERE lead_id IN (11, 13);
+SELECT lead_id, event, team FROM leadflow.notifications WHERE event = 'nurture.due' ORDER BY id;
 SELECT id, stage, stage_reason, revisit_on FROM leadflow.leads WHERE id IN (11, 13) ORDER BY 1;
 -- and once more: another enrolment
 SELECT leadflow.move(13, 'nurture', 'no_budget', actor => 'mia@our.example');
@@ -124,8 +125,24 @@ INSERT INTO leadflow.deals (id, lead_id, amount) VALUES (1, 31, 100);
 SELECT * FROM enrolments WHERE lead_id = 31;
 
 --
--- Whom marketing may write to: of a program that there is, at an instant
+-- Whom marketing may write to
 --
+SELECT lead_id, full_name, email FROM leadflow.nurture_list('everybody else');
+SELECT lead_id, full_name, email, reason, enrolled_at, revisit_on FROM leadflow.nurture_list('frozen budgets');
+-- forbidden, withdrawn, or more than the limit allows: not now
+UPDATE leadflow.leads SET do_not_contact = true WHERE id = 6;
+INSERT INTO leadflow.contact_permissions (lead_id, channel, status) VALUES (13, 'email', 'withdrawn');
+SELECT lead_id FROM leadflow.nurture_list('frozen budgets');
+SELECT lead_id, account FROM leadflow.nurture_list('customers');
+SELECT lead_id FROM leadflow.nurture_list('frozen budgets', '2026-03-01 00:00Z');
+UPDATE leadflow.nurture_programs SET active = false WHERE id = 104;
+SELECT lead_id FROM leadflow.nurture_list('customers');
+INSERT INTO leadflow.contact_limits (channel, max_messages, per) VALUES ('email', 1, '1 day');
+SELECT lead_id FROM leadflow.nurture_list('warm');
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (2, 'marketing_email');
+SELECT lead_id FROM leadflow.nurture_list('warm');
+SELECT lead_id FROM leadflow.nurture_list('warm', '2026-03-17 09:00:01Z');
+DELETE FROM leadflow.contact_limits WHERE per = '1 day';
 \set VERBOSITY default
 \set SHOW_CONTEXT never
 SELECT * FROM leadflow.nurture_list('nobody');
