@@ -63,8 +63,8 @@ load_limits(ContactRules *rules)
 {
 	static EngineStatement statement = {
 		"SELECT id, coalesce(name, id::text), scope_stage, category, channel, max_messages,"
-		" least(extract(epoch FROM per) * 1000000, 9e18)::bigint, per::text, counts,"
-		" least(extract(epoch FROM after_handoff) * 1000000, 9e18)::bigint, after_handoff::text"
+		" least(coalesce(extract(epoch FROM per), 0) * 1000000, 9e18)::bigint, per::text, counts,"
+		" least(coalesce(extract(epoch FROM after_handoff), 0) * 1000000, 9e18)::bigint, after_handoff::text"
 		" FROM leadflow.contact_limits WHERE active ORDER BY id"
 	};
 	int			n = (int) engine_query(&statement, NULL, NULL);

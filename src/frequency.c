@@ -373,9 +373,9 @@ say_full(ContactQuestion *question, const ContactLimit *limit, const Coverage *t
 		if (coverage && ended < coverage->n)
 			oldest = Min(oldest, coverage->starts[ended]);
 	}
-	say(question, "limit \"%s\": %d of %d messages in %s, since %s", limit->name,
-		places_taken(taken, question->at) + places_taken(fresh, question->at), limit->max,
-		limit->per_text, instant_text(oldest));
+	say(question, "limit \"%s\": %d in %s (at most %d), the oldest at %s", limit->name,
+		places_taken(taken, question->at) + places_taken(fresh, question->at), limit->per_text,
+		limit->max, instant_text(oldest));
 }
 
 /*
@@ -441,8 +441,8 @@ contact_allowed(const ContactRules *rules, const ContactFacts *facts,
 		if (full && !has_room(limit, &taken[l], added, question->at))
 			say_full(question, limit, &taken[l], added);
 		else if (full)
-			say(question, "limit \"%s\": one more than %d messages in %s, with those that are later",
-				limit->name, limit->max, limit->per_text);
+			say(question, "limit \"%s\": more than %d in %s with those that are later", limit->name,
+				limit->max, limit->per_text);
 	}
 	return allowed;
 }

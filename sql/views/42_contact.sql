@@ -19,7 +19,7 @@ SELECT
 FROM leadflow.contact_violations v
 JOIN leadflow.activities a ON a.lead_id = v.lead_id AND a.occurred_at = v.occurred_at AND a.id = v.activity_id
 	AND a.voided_at IS NULL
-LEFT JOIN leadflow.leads l ON l.id = v.lead_id
+JOIN leadflow.leads l ON l.id = v.lead_id
 LEFT JOIN leadflow.campaigns c ON c.id = a.campaign_id
 LEFT JOIN leadflow.team_members m ON m.id = a.member_id
 LEFT JOIN leadflow.contact_limits t ON t.id = v.limit_id;
