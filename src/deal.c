@@ -322,15 +322,19 @@ opening(const DealRow *deal)
 	return Min(deal->opened_at, deal->closed_at);
 }
 
-/* A deal's whole story: its opening, and its closing if it is closed. */
+/*
+ * A deal's whole story: its opening, and its closing if it is closed.  What came
+ * before the latest that other deals say moves nothing any more.
+ */
 static int
-add_story(DealEvent *events, int n, const DealRow *deal, bool past)
+add_story(DealEvent *events, int n, const DealRow *deal, TimestampTz latest)
 {
 	events[n++] = (DealEvent) {.deal_id = deal->id, .what = DEAL_OPEN, .outcome = deal->status,
-		.at = opening(deal), .open = 1, .past = past};
+		.at = opening(deal), .open = 1, .past = opening(deal) < latest};
 	if (deal->status != DEAL_OPEN)
 		events[n++] = (DealEvent) {.deal_id = deal->id, .what = deal->status,
-			.outcome = deal->status, .at = deal->closed_at, .open = -1, .past = past};
+			.outcome = deal->status, .at = deal->closed_at, .open = -1,
+			.past = deal->closed_at < latest};
 	return n;
 }
 
@@ -385,7 +389,9 @@ lead_steps(const DealLead *lead, const LeadChange *changes, int n, DealStep **re
 			const DealRow *deal = change->arrived;
 			bool		closed = deal->status != DEAL_OPEN;
 
-			nevents = add_story(events, nevents, deal, closed && deal->closed_at < latest);
+			/* one that is open counts from now on; one that is closed, where it belongs */
+			nevents = add_story(events, nevents, deal, closed ? latest : DT_NOBEGIN);
+			follow |= closed;
 			open -= !closed;
 		}
 		else if (change->changed->status == DEAL_OPEN)
@@ -411,8 +417,8 @@ lead_steps(const DealLead *lead, const LeadChange *changes, int n, DealStep **re
 		stage = steps[nsteps - 1].stage;
 
 	/*
-	 * Something that was said is unsaid: a lead that stands where its deals
-	 * put it goes where they put it now.  Where no deal is left there is
+	 * Something that was said is unsaid, or was said late: a lead that stands
+	 * where its deals put it goes where all of them, in order of time, put it.  Where no deal is left there is
 	 * nothing to go by, and it stays.
 	 */
 	if (follow && stage != DEAL_STAGE_OTHER && lead->ndeals > 0)
@@ -422,7 +428,7 @@ lead_steps(const DealLead *lead, const LeadChange *changes, int n, DealStep **re
 
 		nevents = 0;
 		for (int i = 0; i < lead->ndeals; i++)
-			nevents = add_story(events, nevents, &lead->deals[i], false);
+			nevents = add_story(events, nevents, &lead->deals[i], DT_NOBEGIN);
 		nall = deal_stage_steps(DEAL_STAGE_OTHER, 0, events, nevents, all);
 		if (nall > 0 && all[nall - 1].stage != stage &&
 			!(stage == DEAL_STAGE_BEYOND && all[nall - 1].stage == DEAL_STAGE_OPPORTUNITY))

@@ -14,9 +14,10 @@
  * A deal that is told of when it is closed already has two events, its opening
  * and its closing, so that the history shows the opportunity.  Not where the
  * lead stands already where the closing leads to: an imported lead that came
- * as "won" is not moved back and forth by its deals.  And an imported deal
- * moves nothing when another deal has something later to say (past): deals may be loaded
- * in any order.
+ * as "won" is not moved back and forth by its deals.  And what an imported deal
+ * says moves nothing when another deal has something later to say (past); the lead
+ * then goes where all of them, told in order, put it: deals may be loaded in any
+ * order.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -137,23 +137,34 @@ DECLARE
 	after boolean := coalesce(now_is.lead_id = lead AND now_is.corrects_deal_id IS NULL, false);
 	others_open boolean := EXISTS (SELECT FROM leadflow.deals d WHERE d.lead_id = lead AND d.corrects_deal_id IS NULL AND d.status = 'open' AND d.id <> coalesce(now_is.id, 0));
 	told record;
+	latest timestamptz;
 BEGIN
-	IF after AND NOT before THEN
-		-- an old story moves nobody; a closed deal brings its opening with it
-		IF now_is.status <> 'open' AND EXISTS (SELECT FROM leadflow.deals d WHERE d.lead_id = lead AND d.corrects_deal_id IS NULL
-				AND d.id <> now_is.id AND now_is.closed_at < greatest(d.opened_at, d.closed_at)) THEN
-			RETURN;
-		END IF;
-		IF stands <> 'opportunity' AND stands <> now_is.status THEN
+	IF after AND NOT before AND now_is.status <> 'open' THEN
+		-- a closed deal brings its opening with it; what is older than what others say moves nobody
+		latest := (SELECT coalesce(max(greatest(d.opened_at, d.closed_at)), '-infinity') FROM leadflow.deals d
+			WHERE d.lead_id = lead AND d.corrects_deal_id IS NULL AND d.id <> now_is.id);
+		IF least(now_is.opened_at, now_is.closed_at) >= latest AND stands <> 'opportunity' AND stands <> now_is.status THEN
 			stands := 'opportunity';
 			RETURN QUERY SELECT stands, least(now_is.opened_at, now_is.closed_at);
 		END IF;
+		IF now_is.closed_at >= latest AND (now_is.status = 'won' AND stands <> 'won'
+				OR now_is.status = 'lost' AND stands IN ('opportunity', 'closing') AND NOT others_open) THEN
+			stands := now_is.status;
+			RETURN QUERY SELECT stands, now_is.closed_at;
+		END IF;
+	ELSIF after AND NOT before THEN
+		IF stands <> 'opportunity' THEN
+			RETURN QUERY SELECT 'opportunity', now_is.opened_at;
+		END IF;
+		RETURN;
 	ELSIF after AND was.status <> now_is.status AND now_is.status = 'open' THEN
 		IF stands <> 'opportunity' THEN
 			RETURN QUERY SELECT 'opportunity', now_is.opened_at;
 		END IF;
 		RETURN;
-	ELSIF (before AND NOT after) OR (after AND was.status = 'won' AND now_is.status = 'lost') THEN
+	END IF;
+	-- all of them, in order of time
+	IF (before AND NOT after) OR (after AND NOT before) OR (after AND was.status = 'won' AND now_is.status = 'lost') THEN
 		SELECT * INTO told FROM all_told(lead);
 		IF stands IN ('opportunity', 'closing', 'won', 'lost') AND told.stage <> stands AND (stands, told.stage) <> ('closing', 'opportunity') THEN
 			RETURN QUERY SELECT told.stage, told.at;
@@ -333,3 +344,26 @@ SELECT count(*) FILTER (WHERE h.to_stage IS NULL) < 10 AS well_trodden
 FROM leadflow.stage_transitions t
 LEFT JOIN (SELECT DISTINCT from_stage, to_stage FROM leadflow.stage_history) h USING (from_stage, to_stage)
 WHERE t.teams <> '{system}';
+
+-- Closed deals may be loaded in any order, one by one or at once: a lead ends where all of them,
+-- in order of time, put it.
+CREATE TABLE load AS
+SELECT 1000000 + l * 10 + i AS id, 1000000 + l AS lead_id, pick('won', 'lost', 'lost') AS status,
+	timestamptz '2025-01-01Z' + floor(random() * 300) * interval '1 day' AS opened_at, random() AS turn
+FROM generate_series(1, 60) l, generate_series(1, 4) i;
+ALTER TABLE load ADD closed_at timestamptz;
+UPDATE load SET closed_at = opened_at + (1 + floor(random() * 100)) * interval '1 day';
+INSERT INTO leadflow.leads (id, email, created_at, stage_since) SELECT DISTINCT lead_id, lead_id || '@load.example', timestamptz '2024-01-01Z', timestamptz '2024-01-01Z' FROM load;
+DO $$
+DECLARE
+	d load;
+BEGIN
+	FOR d IN SELECT * FROM load WHERE lead_id <= 1000040 ORDER BY turn LOOP
+		INSERT INTO leadflow.deals (id, lead_id, status, opened_at, closed_at) VALUES (d.id, d.lead_id, d.status, d.opened_at, d.closed_at);
+	END LOOP;
+END
+$$;
+INSERT INTO leadflow.deals (id, lead_id, status, opened_at, closed_at) SELECT id, lead_id, status, opened_at, closed_at FROM load WHERE lead_id > 1000040;
+SELECT count(*) AS leads, count(DISTINCT l.stage) AS stages, count(*) FILTER (WHERE l.stage <> t.stage) AS elsewhere
+FROM leadflow.leads l CROSS JOIN LATERAL all_told(l.id) t WHERE l.id > 1000000;
+SELECT * FROM leadflow.verify();
