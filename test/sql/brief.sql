@@ -201,5 +201,7 @@ REVOKE ALL ON SCHEMA leadflow FROM regress_leadflow_reader;
 DROP ROLE regress_leadflow_reader;
 SET session_replication_role = replica;
 DELETE FROM leadflow.handoffs WHERE lead_id = 33;
+DELETE FROM leadflow.review_votes;
+DELETE FROM leadflow.reviews;
 RESET session_replication_role;
 SELECT * FROM leadflow.verify();

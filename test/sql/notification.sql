@@ -230,9 +230,8 @@ SELECT * FROM told() WHERE event NOT LIKE 'lead.%';
 INSERT INTO leadflow.sla_policies (name, metric, target, warn_fraction) VALUES ('decide', 'time_to_accept', '8 hours', 0.5);
 INSERT INTO leadflow.leads (id, email) VALUES (81, '81@one.example'), (82, '82@one.example');
 INSERT INTO leadflow.activities (lead_id, kind) VALUES (81, 'demo_request');
-UPDATE leadflow.team_members SET active = false WHERE team = 'sales';
+UPDATE leadflow.team_members SET capacity = 0 WHERE team = 'sales';
 INSERT INTO leadflow.activities (lead_id, kind) VALUES (82, 'demo_request');
-UPDATE leadflow.team_members SET active = true WHERE team = 'sales';
 SELECT * FROM told();
 SELECT * FROM leadflow.check_sla('2026-03-06 13:00Z');
 SELECT * FROM told();
@@ -241,6 +240,10 @@ SELECT warned, breached FROM leadflow.check_sla('2026-03-06 18:00Z');
 SELECT warned, breached FROM leadflow.check_sla('2026-03-06 18:00Z');
 SELECT * FROM told();
 SELECT payload - 'clock_id' AS payload FROM leadflow.notifications WHERE lead_id = 82 AND event LIKE 'sla.%' ORDER BY id;
+-- Once there is somebody again, the sweep gives out what waited, and says so.
+UPDATE leadflow.team_members SET capacity = NULL WHERE team = 'sales';
+SELECT warned, breached FROM leadflow.check_sla('2026-03-06 18:00Z');
+SELECT * FROM told();
 DELETE FROM leadflow.leads WHERE id IN (81, 82);
 SELECT count(*) FROM leadflow.notifications WHERE lead_id IN (81, 82);
 
