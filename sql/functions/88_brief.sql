@@ -19,7 +19,7 @@ CREATE OR REPLACE FUNCTION leadflow._handoff_briefs(leads bigint[]) RETURNS TABL
 					WHEN t.id IS NOT NULL THEN t.kind || coalesce(' "' || t.content || '"', '')
 						|| to_char(t.occurred_at AT TIME ZONE x.time_zone, ' YYYY-MM-DD HH24:MI')
 					WHEN h.trigger_activity_id = e.id THEN NULL
-					WHEN h.from_stage = 'rejected' THEN 'handed over again after its rejection'
+					WHEN h.from_stage = 'rejected' THEN 'handed over again after its rejection' || coalesce(' (' || h.reason || ')', '')
 					WHEN h.team <> 'system' THEN 'handed over by '
 						|| coalesce((SELECT m.full_name FROM leadflow.team_members m WHERE m.id = h.actor_id), 'an administrator')
 						|| coalesce(': ' || h.note, '')
@@ -105,7 +105,7 @@ CREATE OR REPLACE FUNCTION leadflow._handoff_briefs(leads bigint[]) RETURNS TABL
 		-- how it came to sales; where that followed from its becoming an MQL, how it became one
 		SELECT h.*
 		FROM (
-			SELECT h.from_stage, h.team, h.actor_id, h.note, h.trigger_activity_id
+			SELECT h.from_stage, h.team, h.actor_id, h.reason, h.note, h.trigger_activity_id
 			FROM leadflow.stage_history h
 			WHERE h.lead_id = l.id AND h.to_stage = ANY (x.offered) AND (l.stage = ANY (x.in_hand) OR l.stage = ANY (x.offered))
 			ORDER BY h.entered_at DESC, h.id DESC
@@ -260,7 +260,7 @@ BEGIN
 		FROM leadflow.handoffs h
 		JOIN leadflow.queues q ON q.name = h.queue
 		JOIN leadflow.team_members m ON m.id = me AND m.active
-		WHERE h.decided_at IS NULL AND h.owner_id IS NULL
+		WHERE h.decided_at IS NULL AND h.owner_id IS NULL AND h.why NOT IN ('imported', 'quiet load')
 			AND CASE WHEN EXISTS (SELECT FROM leadflow.queue_members e WHERE e.queue_id = q.id)
 				THEN EXISTS (SELECT FROM leadflow.queue_members e WHERE e.queue_id = q.id AND e.member_id = me)
 				ELSE m.team = 'sales' END
@@ -270,11 +270,8 @@ BEGIN
 		SELECT 6, 'vote', r.lead_id, r.due_at, r.opened_at,
 			'rejected: ' || concat_ws(', ', r.reason, r.note) || CASE WHEN r.contested_at IS NULL THEN '' ELSE '; contested' || coalesce(': ' || r.contest_note, '') END
 		FROM leadflow.reviews r
-		LEFT JOIN leadflow.score_state s ON s.lead_id = r.lead_id
 		WHERE voter AND r.closed_at IS NULL
-			AND NOT coalesce(me IN (r.rejected_by, r.owner_id, r.campaign_owner_id), false)
-			AND NOT EXISTS (SELECT FROM leadflow.handoffs h WHERE h.lead_id = r.lead_id AND h.owner_id = me
-				AND h.offered_at >= coalesce(s.cycle_since, '-infinity'))
+			AND NOT EXISTS (SELECT FROM leadflow._review_parties p WHERE p.review_id = r.id AND p.member_id = me)
 			AND NOT EXISTS (SELECT FROM leadflow.review_votes b WHERE b.review_id = r.id AND b.reviewer_id = me)
 		UNION ALL
 		SELECT 7, 'contest', r.lead_id, r.due_at, r.opened_at, 'rejected: ' || concat_ws(', ', r.reason, r.note)

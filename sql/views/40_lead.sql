@@ -69,14 +69,12 @@ SELECT
 	s.last_touch_at,
 	CASE
 		WHEN n.action = 'vote' THEN 'reviewers'
-		WHEN n.action = 'claim' THEN coalesce('queue ' || (
-			SELECT w.queue FROM leadflow.handoffs w WHERE w.lead_id = l.id AND w.decided_at IS NULL LIMIT 1), 'sales')
+		WHEN n.action = 'claim' THEN coalesce('queue ' || w.queue, 'sales')
 		WHEN n.action = 'answer' OR g.category IN ('handoff', 'sales') THEN coalesce(m.full_name, 'sales')
 		WHEN n.action IS NOT NULL THEN coalesce((SELECT o.full_name FROM leadflow.team_members o WHERE o.id = c.owner_id), 'marketing')
 	END AS next_action_by,
 	l.stage_since AS stage_entered_at,
-	CASE WHEN n.action = 'claim' THEN (
-		SELECT w.queue FROM leadflow.handoffs w WHERE w.lead_id = l.id AND w.decided_at IS NULL LIMIT 1) END AS queue,
+	w.queue,
 	u.occurred_at AS unanswered_at,
 	r.due_at AS review_due_at,
 	r.contested_at AS review_contested_at,
@@ -117,6 +115,14 @@ LEFT JOIN LATERAL (
 	LIMIT 1
 ) h ON true
 LEFT JOIN LATERAL (
+	-- imports and quiet loads wait for nobody
+	SELECT w.lead_id, w.queue
+	FROM leadflow.handoffs w
+	WHERE w.lead_id = l.id AND w.decided_at IS NULL AND w.owner_id IS NULL AND w.why NOT IN ('imported', 'quiet load')
+		AND g.category = 'handoff' AND l.owner_id IS NULL
+	LIMIT 1
+) w ON true
+LEFT JOIN LATERAL (
 	-- the oldest that nobody has answered, of leads that somebody owns
 	SELECT i.occurred_at
 	FROM leadflow.activities i
@@ -137,7 +143,7 @@ LEFT JOIN LATERAL (
 CROSS JOIN LATERAL (
 	SELECT CASE
 		WHEN r.id IS NOT NULL THEN 'vote'
-		WHEN g.category = 'handoff' AND l.owner_id IS NULL THEN 'claim'
+		WHEN w.lead_id IS NOT NULL THEN 'claim'
 		WHEN g.category IN ('handoff', 'sales') AND s.last_touch_at >= coalesce(h.offered_at, l.stage_since) AND u.occurred_at IS NOT NULL THEN 'answer'
 		WHEN g.category = 'handoff' THEN
 			CASE WHEN k.metric = 'time_to_first_touch' THEN 'first touch' ELSE 'accept or reject' END
@@ -302,13 +308,32 @@ JOIN (
 		'handed_off' AS what,
 		'sales' AS team,
 		m.full_name,
-		concat_ws(', ', h.why, CASE WHEN h.owner_id IS NULL THEN 'waits in queue ' || h.queue END),
+		CASE
+			WHEN h.assigned_at = h.offered_at THEN h.why
+			WHEN h.assigned_at > h.offered_at THEN 'waited' || coalesce(' in queue ' || h.queue, '')
+			ELSE concat_ws(', ', h.why, CASE WHEN h.decided_at IS NULL THEN 'waits' ELSE 'waited' END || ' in queue ' || h.queue)
+		END,
+		NULL::double precision,
+		5,
+		h.id,
+		NULL::uuid
+	FROM leadflow.handoffs h
+	LEFT JOIN leadflow.team_members m ON m.id = h.owner_id AND h.assigned_at = h.offered_at
+	UNION ALL
+	SELECT
+		h.lead_id,
+		h.assigned_at,
+		'assigned' AS what,
+		'sales' AS team,
+		m.full_name,
+		h.why,
 		NULL::double precision,
 		5,
 		h.id,
 		NULL::uuid
 	FROM leadflow.handoffs h
 	LEFT JOIN leadflow.team_members m ON m.id = h.owner_id
+	WHERE h.assigned_at > h.offered_at
 	UNION ALL
 	SELECT
 		k.lead_id,
@@ -458,7 +483,7 @@ JOIN (
 COMMENT ON VIEW leadflow.lead_timeline IS 'One row a thing that happened to a lead: what it did, what marketing and sales did, moves, hand-offs, broken promises, deals, feedback, reviews, nurture, permissions. Ask for one lead; order by at, step, object_id, activity_id.';
 COMMENT ON COLUMN leadflow.lead_timeline.lead_id IS 'Lead (leads.id).';
 COMMENT ON COLUMN leadflow.lead_timeline.at IS 'When it happened.';
-COMMENT ON COLUMN leadflow.lead_timeline.what IS 'Kind of the activity, or created, moved, handed_off, sla_breached (at the deadline), deal_opened, deal_won, deal_lost, deal_corrected, feedback, review_opened, review_contested, review_voted, review_closed, nurture_enrolled, nurture_left, contact_granted, contact_denied, contact_withdrawn, contact_violation (a message that should not have been sent).';
+COMMENT ON COLUMN leadflow.lead_timeline.what IS 'Kind of the activity, or created, moved, handed_off, assigned (it had waited), sla_breached (at the deadline), deal_opened, deal_won, deal_lost, deal_corrected, feedback, review_opened, review_contested, review_voted, review_closed, nurture_enrolled, nurture_left, contact_granted, contact_denied, contact_withdrawn, contact_violation (a message that should not have been sent).';
 COMMENT ON COLUMN leadflow.lead_timeline.team IS 'Whose doing it was: lead, marketing, sales, leadership, system or admin; of a broken promise, who had made it; NULL = not known.';
 COMMENT ON COLUMN leadflow.lead_timeline.who IS 'Name of the member: who did it, who got the lead, whose deal it is; NULL = nobody in particular.';
 COMMENT ON COLUMN leadflow.lead_timeline.detail IS 'Content and campaign, stages, reason and note, why this rep, the promise, deal and amount, what was said, the verdict, the program, or the channel.';

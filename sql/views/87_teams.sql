@@ -15,9 +15,9 @@ WITH offers AS (
 		count(*) FILTER (WHERE h.decided_at IS NULL) AS undecided,
 		sum(h.touches)::bigint AS touches,
 		count(h.first_touch_at) AS touched,
-		percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM h.first_touch_at - h.offered_at)::double precision / 3600)
+		percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM h.first_touch_at - coalesce(h.assigned_at, h.offered_at))::double precision / 3600)
 			AS first_touch_p50_hours,
-		percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM h.decided_at - h.offered_at)::double precision / 3600)
+		percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM h.decided_at - coalesce(h.assigned_at, h.offered_at))::double precision / 3600)
 			FILTER (WHERE s.name = 'rejected' OR s.category IN ('sales', 'won', 'lost', 'recycle')) AS decision_p50_hours
 	FROM leadflow.handoffs h
 	JOIN leadflow.leads l ON l.id = h.lead_id
@@ -107,8 +107,8 @@ COMMENT ON COLUMN leadflow.rep_scoreboard.overturn_rate IS 'overturned / reviewe
 COMMENT ON COLUMN leadflow.rep_scoreboard.touches IS 'Sales touches of the leads offered, from the offer to the next one.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.touched IS 'Offers with at least one touch.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.touches_per_lead IS 'touches / offered; NULL = none offered.';
-COMMENT ON COLUMN leadflow.rep_scoreboard.first_touch_p50_hours IS 'Median hours, around the clock, from the offer to the first touch, of those touched; NULL = none.';
-COMMENT ON COLUMN leadflow.rep_scoreboard.decision_p50_hours IS 'Median hours, around the clock, from the offer to the decision, of those decided; NULL = none.';
+COMMENT ON COLUMN leadflow.rep_scoreboard.first_touch_p50_hours IS 'Median hours, around the clock, from when the member got the lead to the first touch, of those touched; NULL = none.';
+COMMENT ON COLUMN leadflow.rep_scoreboard.decision_p50_hours IS 'Median hours, around the clock, from when the member got the lead to the decision, of those decided; NULL = none.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.won_deals IS 'Deals won in the month that are the member''s (the deal''s owner, else the lead''s); corrections count none.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.won_amount IS 'Their amount with corrections of that month, in currency; NULL where there are several currencies.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.currency IS 'ISO 4217 code of won_amount; NULL = none, or several.';

@@ -74,19 +74,13 @@ UPDATE leadflow.leads SET owner_id = 913 WHERE id = 2;
 SET leadflow.clock = '2026-03-05 09:00Z';
 INSERT INTO leadflow.activities (lead_id, kind, member_id) VALUES (2, 'call', 912);
 UPDATE leadflow.leads SET stage = 'rejected', stage_reason = 'no_budget', stage_note = 'They said so.', stage_by = 'sam@example.com' WHERE id = 2;
--- as the engine writes it
-SET session_replication_role = replica;
-DELETE FROM leadflow.reviews;
-INSERT INTO leadflow.reviews (id, lead_id, history_id, opened_at, due_at, reason, note, rejected_by, owner_id, campaign_id)
-SELECT 971, 2, max(id), '2026-03-05 09:00Z', '2026-03-12 09:00Z', 'no_budget', 'They said so.', 912, 913, 922
-FROM leadflow.stage_history WHERE lead_id = 2 AND to_stage = 'rejected';
-UPDATE leadflow.reviews SET contested_at = '2026-03-05 10:00Z', contested_by = 911, contest_note = 'They have one.' WHERE id = 971;
-INSERT INTO leadflow.review_votes VALUES (971, 914, 'overturn', 'Indeed.', '2026-03-05 11:00Z');
-RESET session_replication_role;
-SELECT *, (SELECT review_contested_at AT TIME ZONE 'UTC' FROM leadflow.lead_board b WHERE b.lead_id = 2) AS contested FROM board WHERE lead_id = 2;
-SET session_replication_role = replica;
-UPDATE leadflow.reviews SET closed_at = '2026-03-05 12:00Z', closed_by = 'votes', verdict = 'overturn' WHERE id = 971;
-RESET session_replication_role;
+SET leadflow.clock = '2026-03-05 10:00Z';
+SELECT leadflow.contest(2, 'They have one.', 'mara@example.com') IS NOT NULL AS contested;
+SET leadflow.clock = '2026-03-05 11:00Z';
+SELECT outcome FROM leadflow.review(2, 'overturn', 'max@example.com', 'Indeed.');
+SELECT b.*, l.review_contested_at AT TIME ZONE 'UTC' AS contested FROM board b JOIN leadflow.lead_board l USING (lead_id) WHERE b.lead_id = 2;
+SET leadflow.clock = '2026-03-05 12:00Z';
+SELECT outcome FROM leadflow.review(2, 'overturn', 'mara@example.com');
 SELECT * FROM board WHERE lead_id = 2;
 
 -- Nurture, with and without a day to come back
@@ -94,13 +88,8 @@ INSERT INTO leadflow.leads (id, full_name, stage, stage_since, created_at, revis
 	(3, 'Cy', 'nurture', '2026-02-10Z', '2026-02-01Z', '2026-06-01', 921), (4, 'Dee', 'nurture', '2026-02-10Z', '2026-02-01Z', NULL, NULL),
 	(5, 'Eve', 'lost', '2026-02-10Z', '2026-02-01Z', NULL, NULL), (6, 'Fay', 'disqualified', '2026-02-10Z', '2026-02-01Z', NULL, NULL),
 	(7, 'Gil', 'opportunity', '2026-02-10Z', '2026-02-01Z', NULL, NULL);
-SET session_replication_role = replica;
-DELETE FROM leadflow.nurture_enrolments;
-DELETE FROM leadflow.nurture_programs;
-INSERT INTO leadflow.nurture_programs (id, name) VALUES (961, 'Newsletter');
-INSERT INTO leadflow.nurture_enrolments (id, lead_id, program_id, enrolled_at, reason, revisit_on) VALUES (1, 3, 961, '2026-02-10Z', 'not_now', '2026-06-01');
-INSERT INTO leadflow.nurture_enrolments (id, lead_id, program_id, enrolled_at, left_at, left_for) VALUES (2, 2, 961, '2026-01-10Z', '2026-01-12Z', 'mql');
-RESET session_replication_role;
+INSERT INTO leadflow.nurture_programs (id, name, position) VALUES (961, 'Newsletter', 1);
+UPDATE leadflow.leads SET stage = 'nurture', stage_by = 'mara@example.com' WHERE id = 5;
 SELECT b.lead_id, b.stage, b.responsible_team, b.next_action, b.next_action_by, b.next_due_at AS berlin_midnight, l.nurture_program
 FROM board b JOIN leadflow.lead_board l USING (lead_id) WHERE lead_id BETWEEN 3 AND 7 ORDER BY 1;
 -- a row a lead, and no other than next_action decides whether there is somebody
@@ -112,18 +101,18 @@ SELECT count(*) = (SELECT count(*) FROM leadflow.leads) AS a_row_a_lead,
 --
 INSERT INTO leadflow.lead_feedback (id, lead_id, member_id, rating, topic, content, comment, given_at) VALUES
 	(1001, 2, 912, 2, 'quality', 'Buyer''s guide', 'No budget there.', '2026-03-05 09:30Z');
-SET session_replication_role = replica;
-DELETE FROM leadflow.contact_permissions;
-DELETE FROM leadflow.contact_violations;
-INSERT INTO leadflow.activities (id, lead_id, occurred_at, recorded_at, kind) VALUES
-	('00000000-0000-0000-0000-000000000001', 2, '2026-03-06 09:00Z', '2026-03-06 09:00Z', 'marketing_email');
 INSERT INTO leadflow.contact_permissions (id, lead_id, channel, status, basis, at) VALUES
-	(1, 2, 'email', 'granted', 'consent', '2026-02-02 09:00Z'), (2, 2, '*', 'withdrawn', NULL, '2026-03-05 15:00Z');
-INSERT INTO leadflow.contact_violations (lead_id, occurred_at, activity_id, channel, why, recorded_at) VALUES
-	(2, '2026-03-06 09:00Z', '00000000-0000-0000-0000-000000000001', 'email', 'permission was withdrawn', '2026-03-06 09:00Z');
-INSERT INTO leadflow.stage_history (lead_id, entered_at, id, from_stage, to_stage, left_at, team, cycle, merged_from) VALUES
-	(2, '2026-01-15Z', 1000001, NULL, 'lead', '2026-01-20Z', 'system', 1, 99);
-RESET session_replication_role;
+	(1001, 2, 'email', 'granted', 'consent', '2026-02-02 09:00Z'), (1002, 2, '*', 'withdrawn', NULL, '2026-03-05 15:00Z');
+SET leadflow.clock = '2026-03-06 09:00Z';
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (2, 'marketing_email');
+-- a duplicate of it, once in nurture
+INSERT INTO leadflow.leads (id, full_name, stage, stage_since, created_at) VALUES (99, 'Bob', 'nurture', '2026-01-10Z', '2026-01-10Z');
+SET leadflow.clock = '2026-03-06 10:00Z';
+SELECT leadflow.merge_leads(2, 99);
+-- and Sara takes it out of the queue
+SET leadflow.clock = '2026-03-06 11:00Z';
+SELECT leadflow.claim_next('sales', 913);
+SELECT * FROM board WHERE lead_id = 2;
 INSERT INTO leadflow.deal_contacts (deal_id, lead_id, role) VALUES (951, 2, 'champion');
 SELECT at AT TIME ZONE 'UTC' AS at, what, team, who, detail
 FROM leadflow.lead_timeline WHERE lead_id = 2
@@ -132,7 +121,7 @@ ORDER BY lead_timeline.at, step, object_id, activity_id;
 SELECT what, count(*) FROM leadflow.lead_timeline WHERE lead_id = 1 AND starts_with(what, 'deal_') GROUP BY 1 ORDER BY 1;
 --
 -- rep_scoreboard: lead 1 was Sam's, touched twice and accepted; lead 2 waited,
--- was given to Sara, and was rejected by Sam, who took it over, and overturned.
+-- was given to Sara, and was rejected by Sam, who took it over; that was overturned, and it waited for Sara.
 --
 SELECT lead_id, owner_id, why, offered_at AT TIME ZONE 'UTC' AS offered_at, decision, touches FROM leadflow.handoffs ORDER BY id;
 \pset expanded on
@@ -218,6 +207,7 @@ RESET ROLE;
 DROP POLICY only_two ON leadflow.leads;
 ALTER TABLE leadflow.leads DISABLE ROW LEVEL SECURITY;
 
+SELECT * FROM leadflow.verify();
 DROP VIEW board;
 DROP OWNED BY regress_leadflow_rep, regress_leadflow_tv_sales, regress_leadflow_tv_reader, regress_leadflow_tv_reviewer,
 	regress_leadflow_tv_marketing, regress_leadflow_tv_app, regress_leadflow_tv_admin;
