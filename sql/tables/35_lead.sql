@@ -36,7 +36,7 @@ CREATE INDEX IF NOT EXISTS leads_email_key ON leadflow.leads (email_key);
 CREATE INDEX IF NOT EXISTS leads_account_id ON leadflow.leads (account_id, stage) WHERE account_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS leads_owner_id ON leadflow.leads (owner_id, stage) WHERE owner_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS leads_campaign_id ON leadflow.leads (campaign_id) WHERE campaign_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS leads_revisit_on ON leadflow.leads (revisit_on) WHERE stage = 'nurture';
+CREATE INDEX IF NOT EXISTS leads_revisit_on ON leadflow.leads (revisit_on) WHERE revisit_on IS NOT NULL;
 COMMENT ON TABLE leadflow.leads IS 'One row a lead. Clients insert and update it; leadflow moves stage and owner, and keeps the history.';
 COMMENT ON COLUMN leadflow.leads.id IS 'Key; never changes.';
 COMMENT ON COLUMN leadflow.leads.external_id IS 'The CRM''s own key.';
@@ -89,7 +89,7 @@ CREATE TABLE IF NOT EXISTS leadflow.stage_history (
 	trigger_activity_id uuid,
 	merged_from bigint,
 	PRIMARY KEY (lead_id, entered_at, id)
-);
+) WITH (fillfactor = 85);
 CREATE INDEX IF NOT EXISTS stage_history_to_stage ON leadflow.stage_history (to_stage, entered_at);
 COMMENT ON TABLE leadflow.stage_history IS 'One row a stage that a lead entered; written by leadflow alone.';
 COMMENT ON COLUMN leadflow.stage_history.lead_id IS 'Lead.';
