@@ -562,7 +562,33 @@ move_details(const SubscriptionConfig *config, const Move *move, const char *bri
 static const char **
 briefs_of(const IdSet *leads)
 {
-	return palloc0_array(const char *, leads->n + 1);
+	static EngineStatement statement = {
+		"SELECT b.lead_id, b.brief FROM leadflow._handoff_briefs($1) b", 1, {INT8ARRAYOID}
+	};
+	const char **briefs = palloc0_array(const char *, leads->n + 1);
+	MemoryContext caller = CurrentMemoryContext;
+	EngineContext engine;
+	Datum		value;
+	uint64		n;
+
+	if (leads->n == 0)
+		return briefs;
+	engine_enter(&engine);
+	engine_plan_by_index();
+	value = int8_array(leads->ids, leads->n);
+	n = engine_query(&statement, &value, NULL);
+	for (uint64 r = 0; r < n; r++)
+	{
+		int64		lead_id = spi_int64(r, 1);
+		int64	   *found = bsearch(&lead_id, leads->ids, leads->n, sizeof(int64), compare_ids);
+		MemoryContext inside = MemoryContextSwitchTo(caller);
+
+		if (found)
+			briefs[found - leads->ids] = spi_text(r, 2);
+		MemoryContextSwitchTo(inside);
+	}
+	engine_leave(&engine);
+	return briefs;
 }
 
 static const char *

@@ -230,6 +230,24 @@ write_history(Move *moves, int n)
 	stage_history_write(moves, freezes, n);
 }
 
+/* A lead in sales' hands that got another owner by the way, whom somebody else chose. */
+static void
+tell_new_owners(const Move *moves, const LeadUpdate **changes, int n)
+{
+	Move	   *given = palloc_array(Move, n);
+	int			count = 0;
+
+	for (int i = 0; changes && i < n; i++)
+	{
+		if (changes[i] && changes[i]->old_owner != moves[i].owner_id &&
+			moves[i].owner_id && moves[i].owner_id != moves[i].actor_id &&
+			is(moves[i].to_category, "sales") &&
+			(is(moves[i].from_category, "sales") || is(moves[i].from_category, "handoff")))
+			given[count++] = moves[i];
+	}
+	outbox_reassigned(given, count);
+}
+
 /* The single sequence; quiet moves leave out routing and the start of clocks. */
 static void
 apply(Move *moves, const LeadUpdate **changes, int n)
@@ -245,8 +263,9 @@ apply(Move *moves, const LeadUpdate **changes, int n)
 	handoff_moves(moves, changes, n);
 	clock_moves(moves, n);
 	nurture_moves(moves, n);
-	review_moves(moves, n);
 	outbox_moves(moves, n);
+	tell_new_owners(moves, changes, n);
+	review_moves(moves, n);			/* tells of its cases after the rejection */
 	queue_handoffs(moves, n);
 }
 

@@ -84,6 +84,15 @@ UPDATE leadflow.team_members SET active = true WHERE team = 'sales';
 -- another owner
 UPDATE leadflow.leads SET owner_id = 13 WHERE id IN (1, 3, 4);
 SELECT * FROM told();
+-- another owner by the way: chosen by somebody else, or by himself
+INSERT INTO leadflow.leads (id, email) VALUES (5, '5@one.example'), (6, '6@one.example');
+UPDATE leadflow.leads SET stage = 'mql', stage_by = 'mia@our.example' WHERE id IN (5, 6);
+UPDATE leadflow.leads SET stage = 'sql', owner_id = 12, stage_by = 'mia@our.example' WHERE id IN (5, 6);
+SELECT * FROM told() WHERE event <> 'lead.mql';
+UPDATE leadflow.leads SET stage = 'accepted', owner_id = CASE id WHEN 5 THEN 12 ELSE 13 END, stage_by = 'sue@our.example' WHERE id IN (5, 6);
+SELECT * FROM told();
+UPDATE leadflow.leads SET stage = 'opportunity', owner_id = 13, stage_by = 'lea@our.example' WHERE id = 5;
+SELECT * FROM told();
 -- back from nurture
 UPDATE leadflow.leads SET stage = 'nurture', stage_reason = 'not_now', revisit_on = '2026-03-05', stage_by = 'sue@our.example' WHERE id IN (1, 3);
 SELECT * FROM told();
