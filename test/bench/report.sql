@@ -16,6 +16,8 @@ SELECT * FROM (VALUES
 	(9, 'rescore', '**rescore()**'),
 	(10, 'bench', '10 of 50 rules'),
 	(11, 'bench_unlimited', 'none'),
+	(13, 'clients_1', '1'),
+	(14, 'clients_8', '8'),
 	(12, 'activate', '**activate_model()**, two clients inserting')) v (position, relation, label);
 
 -- What was measured, in the order of the first round.
@@ -54,7 +56,8 @@ $$;
 
 SELECT set_config('bench.part', :'part', false) \g /dev/null
 SELECT :'part' = 'copy' AS copy, :'part' = 'single' AS single, :'part' = 'together' AS together, :'part' = 'hot' AS hot,
-	:'part' = 'memory' AS memory, :'part' = 'rescore' AS rescore, :'part' = 'activate' AS activate \gset
+	:'part' = 'memory' AS memory, :'part' = 'rescore' AS rescore, :'part' = 'activate' AS activate,
+	:'part' = 'outbox' AS outbox \gset
 
 \if :copy
 SELECT title AS "COPY of", label AS "table", pg_temp.figure(what, relation, 'cpu', 'FM9990.00') AS "CPU seconds, median (min–max)",
@@ -110,5 +113,11 @@ FROM cases ORDER BY first, position;
 SELECT title AS "all leads", label AS "what", pg_temp.figure(what, relation, 'elapsed', 'FM9990.00') AS "seconds, median (min–max)",
 	pg_temp.figure(what, relation, 'longest', 'FM9990.00') AS "an insert took at most, s",
 	pg_temp.figure(what, relation, 'transactions', 'FM999,999,990') AS "inserts meanwhile"
+FROM cases ORDER BY first, position;
+\endif
+
+\if :outbox
+SELECT title AS "notifications claimed, sent nowhere and acknowledged", label AS "consumers",
+	pg_temp.figure(what, relation, 'rate', 'FM999,999,990') AS "a second, median (min–max)"
 FROM cases ORDER BY first, position;
 \endif
