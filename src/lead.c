@@ -618,6 +618,16 @@ leadflow_lead_move(PG_FUNCTION_ARGS)
 	}
 	SPI_finish();
 
+	/* the reason may have led on, after the row was returned */
+	if (stage && !PG_ARGISNULL(2))
+	{
+		char	   *now;
+
+		CommandCounterIncrement();
+		now = stage_seen(lead.lead_id, engine_snapshot());
+		if (now)
+			stage = cstring_to_text(now);
+	}
 	if (stage == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
