@@ -7,14 +7,14 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-	found record;
+	chosen record;
 BEGIN
 	IF $1 IS NULL OR $2 IS NULL THEN
 		RAISE null_value_not_allowed USING
 			MESSAGE = CASE WHEN $1 IS NULL THEN 'program must not be null' ELSE 'at must not be null' END;
 	END IF;
-	SELECT p.* INTO found FROM leadflow.nurture_programs p WHERE p.name = $1;
-	IF found.id IS NULL THEN
+	SELECT p.* INTO chosen FROM leadflow.nurture_programs p WHERE p.name = $1;
+	IF chosen.id IS NULL THEN
 		RAISE invalid_parameter_value USING
 			MESSAGE = format('there is no nurture program "%s"', $1),
 			HINT = 'leadflow.nurture_programs lists them.';
@@ -26,8 +26,8 @@ BEGIN
 	JOIN leadflow.leads l ON l.id = e.lead_id
 	LEFT JOIN leadflow.accounts a ON a.id = l.account_id
 	LEFT JOIN leadflow.team_members m ON m.id = l.owner_id
-	WHERE found.active AND e.program_id = found.id AND e.left_at IS NULL AND e.enrolled_at <= $2
-		AND leadflow.may_contact(l.id, found.channel, $2)
+	WHERE chosen.active AND e.program_id = chosen.id AND e.left_at IS NULL AND e.enrolled_at <= $2
+		AND leadflow.may_contact(l.id, chosen.channel, $2)
 	ORDER BY l.id;
 END
 $$;
