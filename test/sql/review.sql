@@ -206,6 +206,32 @@ SELECT lead_id, offered_at, owner_id, decided_at, decision FROM leadflow.handoff
 SELECT * FROM cases WHERE lead_id BETWEEN 20 AND 24;
 RESET leadflow.actor;
 SELECT * FROM leadflow.verify();
+-- However it is written: dated back, MERGE, upsert, by a site's own trigger, quietly.
+CALL offer(101, 107);
+SET leadflow.clock = '2026-03-19 11:10Z';
+SELECT leadflow.move(101, 'rejected', 'wrong_territory', actor => 'sam@our.example', at => '2026-03-19 11:05Z');
+MERGE INTO leadflow.leads l USING (VALUES (102, 'bad_data'), (103, 'wrong_territory')) v (id, reason) ON l.id = v.id
+	WHEN MATCHED THEN UPDATE SET stage = 'rejected', stage_reason = v.reason, stage_by = 'sam@our.example';
+INSERT INTO leadflow.leads (id, email, stage, stage_reason) VALUES (104, 'x@one.example', 'rejected', 'bad_data')
+	ON CONFLICT (id) DO UPDATE SET stage = excluded.stage, stage_reason = excluded.stage_reason, stage_by = 'sam@our.example';
+CREATE FUNCTION site() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE leadflow.leads SET stage = 'nurture' WHERE id = NEW.id AND stage = 'rejected';
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER site AFTER UPDATE OF stage ON leadflow.leads FOR EACH ROW WHEN (NEW.id IN (105, 106) AND NEW.stage = 'rejected') EXECUTE FUNCTION site();
+UPDATE leadflow.leads SET stage = 'rejected', stage_reason = CASE id WHEN 105 THEN 'bad_data' ELSE 'no_need' END WHERE id IN (105, 106);
+DROP TRIGGER site ON leadflow.leads;
+BEGIN;
+SET LOCAL leadflow.quiet = on;
+SELECT leadflow.move(107, 'rejected', 'wrong_territory', actor => 'sam@our.example');
+COMMIT;
+SELECT i AS lead, story(i) FROM generate_series(101, 107) i;
+SELECT lead_id, owner_id, why FROM leadflow.handoffs WHERE lead_id BETWEEN 101 AND 107 AND decided_at IS NULL ORDER BY lead_id;
+SELECT * FROM cases WHERE lead_id BETWEEN 101 AND 107;
+SELECT * FROM leadflow.verify();
+SET leadflow.clock = '2026-03-19 11:20Z';
 -- If the site doesn't list the move for the system, the lead stays.
 UPDATE leadflow.stage_transitions SET teams = '{leadership}' WHERE from_stage = 'rejected' AND to_stage = 'disqualified';
 CALL offer(25, 25);
