@@ -25,6 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "activity.h"
+#include "contact.h"
 #include "credit_store.h"
 #include "errors.h"
 #include "guc.h"
@@ -169,6 +170,8 @@ leadflow_merge_leads(PG_FUNCTION_ARGS)
 	merge_look(&pair);
 	quiet = quiet_impose();
 	merge(&pair);
+	/* an activity that both had withdrew twice */
+	contact_repair(&pair.keep, 1);
 	quiet_resume(quiet);
 
 	score_gate_check(&pair.keep, 1);

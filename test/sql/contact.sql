@@ -388,6 +388,15 @@ SELECT leadflow.may_contact(23, 'email');
 SELECT check_name, kept, recomputed FROM leadflow.reconcile() WHERE check_name LIKE 'contact%' ORDER BY 1, 2;
 SELECT * FROM leadflow.verify();
 
+-- Leads that are merged: what both have said, and what was flagged, is there once.
+INSERT INTO leadflow.leads (id) VALUES (61), (62);
+INSERT INTO leadflow.activities (lead_id, kind, id, occurred_at) SELECT i, 'unsubscribe', :unsub, '2026-03-11 08:00Z' FROM generate_series(61, 62) i;
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (62, 'email_sent');
+SELECT leadflow.merge_leads(61, 62);
+SELECT * FROM permissions WHERE lead_id IN (61, 62);
+SELECT * FROM flagged WHERE lead_id IN (61, 62);
+SELECT * FROM leadflow.verify();
+
 --
 -- Who may ask, and reserve.
 --
