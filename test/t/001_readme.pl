@@ -9,7 +9,7 @@ use FindBin;
 
 open my $file, '<', "$FindBin::Bin/../../README.md" or die "README.md: $!";
 my $readme = do { local $/; <$file> };
-my ($section) = $readme =~ /^## First five minutes\n(.*?)^## /ms
+my ($section) = $readme =~ /^## First five minutes\n(.*?)^## How scoring works/ms
   or die 'README.md has no section "First five minutes"';
 my @blocks;
 push @blocks, [ $1, $2 ] while $section =~ /^```sql\n(.*?)^```\n```text\n(.*?)^```/msg;
