@@ -1,13 +1,14 @@
 -- One person, many keys: finding, merging, erasing, handing out.
 
-CREATE OR REPLACE FUNCTION leadflow._phone_digits(phone text) RETURNS text
+-- Inlined, hence no SET.
+CREATE OR REPLACE FUNCTION leadflow._phone_key(phone text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT CASE WHEN length(d) >= 7 THEN d END FROM regexp_replace($1, '[^0-9]', '', 'g') d
+	SELECT CASE WHEN pg_catalog.length(pg_catalog.regexp_replace($1, '[^0-9]', '', 'g')) OPERATOR(pg_catalog.>=) 7
+		THEN pg_catalog.right(pg_catalog.regexp_replace($1, '[^0-9]', '', 'g'), 9) END
 $$;
-COMMENT ON FUNCTION leadflow._phone_digits(text) IS
-	'Digits of a phone number; NULL where there are fewer than seven, which is no number to know somebody by.';
+COMMENT ON FUNCTION leadflow._phone_key(text) IS
+	'What phone numbers are compared by: the last nine digits, the same with the country''s code and without; NULL where there are fewer than seven, which is no number to know somebody by.';
 
 CREATE OR REPLACE FUNCTION leadflow._key_hash(source text, key text) RETURNS bytea
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -23,7 +24,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT ARRAY(SELECT leadflow._key_hash(k.source, k.key)
-		FROM (VALUES ('external_id', $1), ('email', $2), ('phone', leadflow._phone_digits($3))) k (source, key)
+		FROM (VALUES ('external_id', $1), ('email', $2), ('phone', leadflow._phone_key($3))) k (source, key)
 		WHERE k.key <> '')
 $$;
 COMMENT ON FUNCTION leadflow._key_hashes(text, text, text) IS
@@ -78,7 +79,7 @@ COMMENT ON FUNCTION leadflow.erase_lead(bigint) IS
 'Takes a person out of every table, in the present transaction: names, keys, attributes, free text and payloads go; ids, instants, kinds, campaigns, stages, reasons, amounts and frozen scores stay, so reports don''t change. May be repeated, for what was written since. Nobody is told. Errors: P0002 no such lead (or not visible). O(rows of the lead).';
 
 CREATE OR REPLACE FUNCTION leadflow.export_lead(id bigint) RETURNS jsonb
-LANGUAGE sql STABLE
+LANGUAGE sql VOLATILE	-- so that not everybody may
 SET search_path = pg_catalog, pg_temp
 SET timezone = 'UTC'
 AS $$

@@ -42,8 +42,10 @@ DECLARE
 	everyday CONSTANT text[] := '{move,settle,approve_model,review,contest,reserve_contact,release_contact,claim_next,reassign,routing_preview}';
 	-- Who only reviews.
 	verdicts CONSTANT text[] := '{review}';
-	-- Who may load quietly lets the leads through.
-	backlogs CONSTANT text[] := '{promote_ready}';
+	-- Marketing's and the CRM's: lets leads through that were loaded quietly, tidies up.
+	backlogs CONSTANT text[] := '{promote_ready,merge_leads}';
+	-- The CRM's, besides: a person asked for it.
+	on_request CONSTANT text[] := '{erase_lead,export_lead}';
 	-- Who sends notifications.
 	sending CONSTANT text[] := '{claim_notifications,ack_notifications,fail_notification}';
 	owners_only CONSTANT text[] := '{install,setup_roles}';
@@ -115,7 +117,8 @@ BEGIN
 		WHERE p.provolatile = 'v' AND (p.proname NOT LIKE '\_%' OR p.proname IN ('_rebuild', '_switch_model')) AND p.proname <> ALL (owners_only)
 			AND (g.grp = 'admin' OR (g.grp <> 'reviewer' AND p.proname = ANY (everyday))
 				OR (g.grp = 'reviewer' AND p.proname = ANY (verdicts))
-				OR (g.grp IN ('marketing', 'app') AND p.proname = ANY (backlogs)))
+				OR (g.grp IN ('marketing', 'app') AND p.proname = ANY (backlogs))
+				OR (g.grp = 'app' AND p.proname = ANY (on_request || sending)))
 	LOOP
 		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', rec.routine, prefix || '_' || rec.grp);
 	END LOOP;

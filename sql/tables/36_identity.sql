@@ -20,11 +20,11 @@ CREATE TABLE IF NOT EXISTS leadflow.erased_leads (
 	recreated_at timestamptz,
 	persona text
 );
-CREATE INDEX IF NOT EXISTS erased_leads_key_hashes ON leadflow.erased_leads USING gin (key_hashes);
+CREATE INDEX IF NOT EXISTS erased_leads_key_hashes ON leadflow.erased_leads USING gin (key_hashes) WITH (fastupdate = off);
 COMMENT ON TABLE leadflow.erased_leads IS 'One row a lead whose person was erased; written by leadflow alone.';
 COMMENT ON COLUMN leadflow.erased_leads.lead_id IS 'The lead that was erased (leads.id; its figures stay).';
 COMMENT ON COLUMN leadflow.erased_leads.erased_at IS 'When.';
-COMMENT ON COLUMN leadflow.erased_leads.key_hashes IS 'SHA-256 of each key that the person had (kind, colon, key in lower case), so that a re-creation is noticed.';
+COMMENT ON COLUMN leadflow.erased_leads.key_hashes IS 'SHA-256 of each key that the person had (source, colon, key in lower case; email, phone by its last nine digits, external_id, and the aliases), so that a re-creation is noticed.';
 COMMENT ON COLUMN leadflow.erased_leads.recreated_as IS 'Lead that was inserted later with one of those keys; NULL = none so far.';
 COMMENT ON COLUMN leadflow.erased_leads.recreated_at IS 'When that was.';
 COMMENT ON COLUMN leadflow.erased_leads.persona IS 'Persona that the lead had then, which reports go on counting it under; NULL = none.';

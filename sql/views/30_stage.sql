@@ -6,7 +6,7 @@ SELECT
 	l.source,
 	l.campaign_id,
 	c.name AS campaign,
-	p.name AS persona,
+	CASE WHEN l.erased_at IS NULL THEN p.name ELSE e.persona END AS persona,
 	count(*) AS leads,
 	count(*) FILTER (WHERE h.mql) AS mqls,
 	count(*) FILTER (WHERE h.sql) AS sqls,
@@ -35,13 +35,14 @@ LEFT JOIN (
 LEFT JOIN leadflow.campaigns c ON c.id = l.campaign_id
 LEFT JOIN leadflow.score_state s ON s.lead_id = l.id
 LEFT JOIN leadflow.personas p ON p.id = s.persona_id
+LEFT JOIN leadflow.erased_leads e ON e.lead_id = l.id
 GROUP BY 1, 2, 3, 4, 5;
 COMMENT ON VIEW leadflow.funnel_monthly IS 'One row a month in which leads were created (in settings.time_zone), source, campaign and persona (key: month_start, source, campaign_id, persona; NULLs are values of their own). A lead counts once in every stage that it ever entered; nothing is implied.';
 COMMENT ON COLUMN leadflow.funnel_monthly.month_start IS 'First day of the month of leads.created_at, in settings.time_zone.';
 COMMENT ON COLUMN leadflow.funnel_monthly.source IS 'Source of the lead; NULL = unknown.';
 COMMENT ON COLUMN leadflow.funnel_monthly.campaign_id IS 'Campaign that sourced the lead; NULL = none.';
 COMMENT ON COLUMN leadflow.funnel_monthly.campaign IS 'Name of that campaign.';
-COMMENT ON COLUMN leadflow.funnel_monthly.persona IS 'Persona of the lead as it is now; NULL = none.';
+COMMENT ON COLUMN leadflow.funnel_monthly.persona IS 'Persona of the lead as it is now, of one that was erased as it was then; NULL = none.';
 COMMENT ON COLUMN leadflow.funnel_monthly.leads IS 'Number of leads created.';
 COMMENT ON COLUMN leadflow.funnel_monthly.mqls IS 'Number of those that became an MQL.';
 COMMENT ON COLUMN leadflow.funnel_monthly.sqls IS 'Number of those that were handed to sales.';

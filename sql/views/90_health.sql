@@ -177,7 +177,20 @@ SELECT
 	o.dead,
 	CASE WHEN o.dead > 0 THEN 'notifications were given up: see dead_notifications, then SELECT leadflow.retry_notifications()'
 		ELSE 'every notification was delivered or still will be' END
-FROM outbox o;
+FROM outbox o
+UNION ALL
+SELECT
+	'recreated_leads',
+	CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END,
+	count(*),
+	CASE WHEN count(*) = 0 THEN 'nobody who was erased is back'
+		ELSE 'erased and there again, by their keys: ' || string_agg(r.recreated_as::text, ', ' ORDER BY r.recreated_as)
+			|| '; may they be?' END
+FROM (
+	SELECT e.recreated_as FROM leadflow.erased_leads e
+	JOIN leadflow.leads l ON l.id = e.recreated_as
+	ORDER BY e.recreated_at DESC LIMIT 10
+) r;
 COMMENT ON VIEW leadflow.health IS 'One row a check (key: check_name) for the monitoring: is leadflow whole, and is it being run? Cheap; whether the kept figures are right is verify()''s to say.';
 COMMENT ON COLUMN leadflow.health.check_name IS 'Name of the check.';
 COMMENT ON COLUMN leadflow.health.status IS 'ok, warning or error.';
