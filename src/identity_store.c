@@ -235,6 +235,7 @@ merge_facts(const Merge *merge)
 			" SELECT k.source, k.key, $1 FROM leadflow.leads d"
 			" CROSS JOIN LATERAL (VALUES ('external_id', d.external_id), ('email', lower(d.email))) k (source, key)"
 			" WHERE d.id = $2 AND k.key <> '' ON CONFLICT (source, key) DO NOTHING", MERGE_ARGS},
+		{"UPDATE leadflow.erased_leads SET recreated_as = $1 WHERE recreated_as = $2", MERGE_ARGS},
 		{"UPDATE leadflow.lead_feedback SET lead_id = $1 WHERE lead_id = $2", MERGE_ARGS},
 		/*
 		 * Of each channel the latest row of the channel itself or of all counts; where that of

@@ -449,7 +449,8 @@ BEGIN
 		'stage_history',
 		format('%s of lead %s', h.id, h.lead_id),
 		format('from %s, left %s', coalesce(h.from_stage, '-'), coalesce(h.left_at::text, '-')),
-		format('from %s, left %s', coalesce(h.came_from, '-'), coalesce(h.next_at::text, '-')),
+		format('from %s, left %s', coalesce(h.came_from, '-'),
+			coalesce(h.next_at::text, CASE WHEN h.merged_from IS NOT NULL THEN 'when it was merged' END, '-')),
 		h.lead_id,
 		NULL::bigint
 	FROM history h
@@ -1163,6 +1164,35 @@ $$;
 COMMENT ON FUNCTION leadflow._verify_contact(bigint, bigint) IS
 	'verify(): what activities withdrew is in contact_permissions, and what is flagged or reserved belongs to messages and leads that exist.';
 
+CREATE OR REPLACE FUNCTION leadflow._verify_erased(
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
+RETURNS TABLE (check_name text, object_id text, kept text, recomputed text,
+	lead_id bigint, deal_id bigint)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
+SET timezone = 'UTC'
+SET enable_nestloop = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT
+		'erased_leads',
+		l.id::text,
+		coalesce('erased at ' || e.erased_at, 'no row'),
+		coalesce('erased at ' || l.erased_at, 'not erased'),
+		l.id,
+		NULL::bigint
+	FROM (SELECT l.id, l.erased_at FROM leadflow.leads l WHERE l.id BETWEEN $1 AND $2) l
+	LEFT JOIN leadflow.erased_leads e ON e.lead_id = l.id
+	WHERE l.erased_at IS DISTINCT FROM e.erased_at;
+END
+$$;
+COMMENT ON FUNCTION leadflow._verify_erased(bigint, bigint) IS
+	'verify(): leads that were erased are the ones that erased_leads knows.';
+
 -- All checks; lead_id and deal_id say what a row is about.
 CREATE OR REPLACE FUNCTION leadflow._verify(from_lead bigint, to_lead bigint)
 RETURNS TABLE (check_name text, object_id text, kept text, recomputed text, lead_id bigint, deal_id bigint)
@@ -1182,6 +1212,7 @@ AS $$
 		UNION ALL SELECT * FROM leadflow._verify_reviews(r.lowest, r.highest)
 		UNION ALL SELECT * FROM leadflow._verify_credits(r.lowest, r.highest)
 		UNION ALL SELECT * FROM leadflow._verify_contact(r.lowest, r.highest)
+		UNION ALL SELECT * FROM leadflow._verify_erased(r.lowest, r.highest)
 	) c
 $$;
 COMMENT ON FUNCTION leadflow._verify(bigint, bigint) IS
