@@ -419,7 +419,7 @@ unknown_leads(const char *leads)
 			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 			 errmsg("activities of unknown leads"),
 			 errdetail("Key (lead_id)=(%s) is not present in table \"leads\".", leads),
-			 errhint("Insert the lead first, or in the same transaction; if it was deleted meanwhile, leave it out."),
+			 errhint("Insert the lead first, or in the same transaction; if it was deleted meanwhile, leave it out; if it was merged, leadflow.find_lead() knows into which."),
 			 err_constraint("activities", "activities_lead_id_fkey")));
 }
 
