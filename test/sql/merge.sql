@@ -1,0 +1,262 @@
+--
+-- merge_leads(): what becomes of every row, stages, clocks, limits, permissions; who may.
+-- (merge_property: at random, against verify() and a lead written at once; merge_race:
+-- beside others; erase: what a merge leaves is erased, too.)
+--
+SET timezone = 'UTC';
+SET datestyle = 'ISO, YMD';
+SET client_min_messages = warning;
+\set VERBOSITY terse
+
+-- Tables whose rows are a lead's.
+CREATE VIEW lead_table AS
+SELECT c.oid, c.relname AS name,
+	coalesce((SELECT a.attname FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'lead_id'),
+		(SELECT a.attname FROM pg_constraint f JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = f.conkey[1]
+			WHERE f.conrelid = c.oid AND f.confrelid = 'leadflow.leads'::regclass LIMIT 1)) AS ref
+FROM pg_class c
+WHERE c.relnamespace = 'leadflow'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+	AND (EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'lead_id')
+		OR EXISTS (SELECT FROM pg_constraint f WHERE f.conrelid = c.oid AND f.confrelid = 'leadflow.leads'::regclass));
+-- Rows of a lead in each.
+CREATE FUNCTION rows_of(lead bigint) RETURNS TABLE (name name, n bigint) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	t record;
+BEGIN
+	FOR t IN SELECT * FROM lead_table ORDER BY lead_table.name LOOP
+		RETURN QUERY EXECUTE format('SELECT %L::name, count(*) FROM leadflow.%I WHERE %I = $1', t.name, t.name, t.ref) USING lead;
+	END LOOP;
+END
+$$;
+
+SET leadflow.clock = '2026-03-02 09:00Z';
+INSERT INTO leadflow.team_members (id, full_name, email, team) VALUES
+	(1, 'Sam', 'sam@our.example', 'sales'), (2, 'Sue', 'sue@our.example', 'sales'), (3, 'Mia', 'mia@our.example', 'marketing');
+INSERT INTO leadflow.campaigns (id, code, name) VALUES (1, 'spring', 'Spring'), (2, 'summer', 'Summer');
+INSERT INTO leadflow.accounts (id, name, domain) VALUES (1, 'One', 'one.example');
+
+-- ---- every row -------------------------------------------------------------
+-- Lead 1 is kept; of 2 there is a row in every table.
+INSERT INTO leadflow.leads (id, external_id, email, full_name, attributes, source, sourced_by, created_at) VALUES
+	(1, 'crm-1', 'ann@mail.example', 'Ann', '{"a": 1, "b": 1}', 'web', 'unknown', '2026-02-10');
+INSERT INTO leadflow.leads (id, external_id, email, full_name, phone, job_title, company_size, attributes, source, campaign_id, sourced_by, do_not_contact, created_at) VALUES
+	(2, 'crm-2', 'Ann@One.example', 'Ann B.', '123 45 67', 'VP sales', 200, '{"b": 2, "c": 3}', 'fair', 1, 'partner', true, '2026-02-01');
+INSERT INTO leadflow.activities (lead_id, occurred_at, id, kind, campaign_id) VALUES
+	(1, '2026-03-01', '00000000-0000-0000-0000-000000000001', 'webinar_attended', 1),
+	(2, '2026-03-01', '00000000-0000-0000-0000-000000000001', 'webinar_attended', 1),
+	(2, '2026-03-01', '00000000-0000-0000-0000-000000000002', 'demo_request', 2),
+	(2, '2026-03-01', '00000000-0000-0000-0000-000000000003', 'marketing_email', NULL);
+INSERT INTO leadflow.lead_aliases VALUES ('hubspot', 'h2', 2), ('email', 'ann@old.example', 2);
+INSERT INTO leadflow.lead_feedback (lead_id, member_id, rating, comment) VALUES (2, 1, 4, 'good');
+INSERT INTO leadflow.contact_permissions (lead_id, channel, status, basis) VALUES (2, 'email', 'granted', 'consent');
+INSERT INTO leadflow.deals (id, lead_id, amount, status, closed_at) VALUES (1, 2, 100.01, 'won', '2026-03-02 09:00Z'), (2, 1, 50, 'won', '2026-03-02 09:00Z');
+INSERT INTO leadflow.deal_contacts (deal_id, lead_id, role) VALUES (1, 1, 'user'), (2, 2, 'boss');
+BEGIN;
+SET LOCAL session_replication_role = replica;	-- what the engine writes
+INSERT INTO leadflow.contact_reservations (lead_id, channel, at, expires_at, redeemed_at, activity_id)
+VALUES (2, 'email', '2026-03-01', '2026-03-02', '2026-03-01', '00000000-0000-0000-0000-000000000003');
+INSERT INTO leadflow.contact_violations (lead_id, occurred_at, activity_id, channel, why, recorded_at)
+VALUES (2, '2026-03-01', '00000000-0000-0000-0000-000000000003', 'email', 'must not be contacted', '2026-03-02');
+INSERT INTO leadflow.reviews (id, lead_id, opened_at, due_at, reason, note, closed_at, closed_by)
+VALUES (1, 2, '2026-03-01', '2026-03-08', 'no_budget', 'none', '2026-03-02', 'moved');
+INSERT INTO leadflow.nurture_programs (id, name, active) VALUES (1, 'letters', false);
+INSERT INTO leadflow.nurture_enrolments (lead_id, program_id, enrolled_at, left_at, left_for) VALUES (2, 1, '2026-02-01', '2026-02-02', 'lead');
+INSERT INTO leadflow.notifications (lead_id, event, payload, created_at, next_attempt_at, delivered_at)
+VALUES (2, 'lead.mql', '{"lead_id": 2}', '2026-03-02', '2026-03-02', '2026-03-02');
+INSERT INTO leadflow.erased_leads (lead_id, erased_at) VALUES (99, '2026-03-01');	-- of somebody else
+COMMIT;
+-- Not a row of the duplicate in: (if this lists a table, give it one above)
+SELECT name FROM rows_of(2) WHERE n = 0 AND name <> 'erased_leads';
+SELECT leadflow.merge_leads(1, 2);
+-- Nothing is left of it in any table.
+SELECT * FROM rows_of(2) WHERE n > 0;
+SELECT name FROM rows_of(1) WHERE n = 0 AND name <> 'erased_leads';
+SELECT n AS activities FROM rows_of(1) WHERE name = 'activities';
+SELECT * FROM leadflow.verify();
+SELECT * FROM leadflow.attribution_check;
+-- What is kept wins, NULLs are filled, the earlier creation counts.
+SELECT id, external_id, email, full_name, phone, account_id, job_title, company_size, attributes, source, campaign_id, sourced_by,
+	do_not_contact, created_at, stage, stage_reason FROM leadflow.leads;
+SELECT source, key FROM leadflow.lead_aliases WHERE lead_id = 1 ORDER BY 1, 2;
+SELECT payload FROM leadflow.notifications WHERE payload <> '{}' AND event = 'lead.mql' AND delivered_at = '2026-03-02';
+SELECT deal_id, role FROM leadflow.deal_contacts ORDER BY 1;
+SELECT deal_id, model, count(*), sum(credit) FROM leadflow.attribution_credits GROUP BY 1, 2 ORDER BY 1, 2;
+-- The history of both, one open row.
+SELECT entered_at, from_stage, to_stage, left_at, reason, merged_from FROM leadflow.stage_history WHERE lead_id = 1 ORDER BY id;
+
+-- ---- the further stage -----------------------------------------------------
+-- Rows: kept; columns: duplicate.
+CREATE TABLE pair AS
+SELECT k.name AS kept, d.name AS duplicate, k.position AS k, d.position AS d,
+	1000 + 2 * row_number() OVER (ORDER BY k.position, d.position) AS id
+FROM leadflow.stages k CROSS JOIN leadflow.stages d;
+INSERT INTO leadflow.leads (id, email, stage, stage_since) SELECT id, id || '@a.example', kept, '2026-02-01' FROM pair;
+INSERT INTO leadflow.leads (id, email, stage, stage_since) SELECT id + 1, id || '@b.example', duplicate, '2026-02-02' FROM pair;
+SELECT count(leadflow.merge_leads(id, id + 1)) FROM pair;
+SELECT p.kept,
+	max(l.stage) FILTER (WHERE p.duplicate = 'lead') AS lead, max(l.stage) FILTER (WHERE p.duplicate = 'mql') AS mql,
+	max(l.stage) FILTER (WHERE p.duplicate = 'sql') AS sql, max(l.stage) FILTER (WHERE p.duplicate = 'accepted') AS accepted,
+	max(l.stage) FILTER (WHERE p.duplicate = 'opportunity') AS opportunity, max(l.stage) FILTER (WHERE p.duplicate = 'won') AS won,
+	max(l.stage) FILTER (WHERE p.duplicate = 'lost') AS lost, max(l.stage) FILTER (WHERE p.duplicate = 'rejected') AS rejected,
+	max(l.stage) FILTER (WHERE p.duplicate = 'nurture') AS nurture, max(l.stage) FILTER (WHERE p.duplicate = 'disqualified') AS out
+FROM pair p JOIN leadflow.leads l ON l.id = p.id GROUP BY p.kept, p.k ORDER BY p.k;
+-- It is a move of the engine at the merge, where it is one.
+SELECT count(*) FILTER (WHERE l.stage <> p.kept) AS moved,
+	count(*) FILTER (WHERE l.stage <> p.kept AND h.reason = 'merged' AND h.team = 'system' AND h.entered_at = leadflow.now()) AS on_record,
+	count(*) FILTER (WHERE l.stage = p.kept AND h.reason IS NULL) AS stayed
+FROM pair p JOIN leadflow.leads l ON l.id = p.id
+JOIN leadflow.stage_history h ON h.lead_id = l.id AND h.left_at IS NULL;
+SELECT * FROM leadflow.verify();
+
+-- One that was put away as a duplicate says nothing; otherwise who is out stays out.
+INSERT INTO leadflow.leads (id, email) VALUES (11, '11@a.example'), (12, '12@a.example'), (13, '13@a.example'), (14, '14@a.example');
+UPDATE leadflow.leads SET stage = 'disqualified', stage_reason = CASE id WHEN 12 THEN 'duplicate' ELSE 'competitor' END WHERE id IN (12, 14);
+SELECT leadflow.merge_leads(11, 12), leadflow.merge_leads(13, 14);
+SELECT id, stage FROM leadflow.leads WHERE id IN (11, 13) ORDER BY id;
+-- Rejected as a duplicate: what it asked for is asked for still.
+INSERT INTO leadflow.leads (id, email) VALUES (15, '15@a.example'), (16, '16@a.example');
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (16, 'demo_request');
+UPDATE leadflow.leads SET stage = 'rejected', stage_reason = 'duplicate', stage_by = 'sam@our.example' WHERE id = 16;
+SELECT leadflow.merge_leads(15, 16);
+SELECT stage, owner_id IS NOT NULL AS owned FROM leadflow.leads WHERE id = 15;
+SELECT from_stage, to_stage, reason, trigger_activity_id IS NOT NULL AS triggered FROM leadflow.stage_history WHERE lead_id = 15 AND merged_from IS NULL ORDER BY id;
+
+-- A lead that was recycled stays in its cycle, and comes back on the day that was agreed.
+INSERT INTO leadflow.leads (id, email) VALUES (17, '17@a.example'), (18, '18@a.example');
+UPDATE leadflow.leads SET stage = 'nurture', revisit_on = '2026-06-01' WHERE id = 18;
+SELECT leadflow.merge_leads(17, 18);
+SELECT l.stage, l.revisit_on, s.cycle, s.cycle_since FROM leadflow.leads l JOIN leadflow.score_state s ON s.lead_id = l.id WHERE l.id = 17;
+SELECT * FROM leadflow.verify();
+
+-- ---- points ----------------------------------------------------------------
+-- Limits hold for both together: five page views a day count, however they came.
+INSERT INTO leadflow.leads (id, email) VALUES (21, '21@a.example'), (22, '22@a.example');
+INSERT INTO leadflow.activities (lead_id, occurred_at, kind) SELECT 21 + i % 2, '2026-03-02 08:00Z', 'page_view' FROM generate_series(1, 8) i;
+SELECT lead_id, leadflow.score(lead_id, '2026-03-02 08:00Z') FROM generate_series(21, 22) lead_id;
+SELECT leadflow.merge_leads(21, 22);
+SELECT leadflow.score(21, '2026-03-02 08:00Z');
+
+-- Together they pass the gate; quietly they wait.
+INSERT INTO leadflow.leads (id, email, job_title) VALUES (23, '23@a.example', 'VP sales'), (24, '24@a.example', NULL), (25, '25@a.example', 'VP sales'), (26, '26@a.example', NULL);
+INSERT INTO leadflow.activities (lead_id, occurred_at, kind) SELECT 23 + i % 4, '2026-03-02 08:00Z', 'webinar_attended' FROM generate_series(0, 7) i;
+SELECT id, stage FROM leadflow.leads WHERE id BETWEEN 23 AND 26 ORDER BY id;
+SELECT leadflow.merge_leads(23, 24);
+SET leadflow.quiet = on;
+SELECT leadflow.merge_leads(25, 26);
+RESET leadflow.quiet;
+SELECT l.id, l.stage, v.mql_ready FROM leadflow.leads l JOIN leadflow.lead_scores v ON v.lead_id = l.id WHERE l.id IN (23, 25) ORDER BY 1;
+
+-- The earlier MQL counts in reports.
+INSERT INTO leadflow.leads (id, email, stage, stage_since, created_at) VALUES
+	(27, '27@a.example', 'mql', '2026-02-20', '2026-02-20'), (28, '28@a.example', 'mql', '2026-02-10', '2026-01-10');
+SELECT leadflow.merge_leads(27, 28);
+SELECT mql_at FROM leadflow._lead_outcomes WHERE lead_id = 27;
+SELECT created_at FROM leadflow.leads WHERE id = 27;
+
+-- ---- hand-offs and clocks --------------------------------------------------
+-- Both are with sales: one offer goes on, and of the two clocks of each promise the one
+-- that is due earlier, whoever's it was.
+SET leadflow.clock = '2026-03-02 09:00Z';
+INSERT INTO leadflow.leads (id, email, stage) VALUES (31, '31@a.example', 'mql'), (32, '32@a.example', 'mql'), (33, '33@a.example', 'mql'), (34, '34@a.example', 'lead'), (35, '35@a.example', 'mql');
+UPDATE leadflow.leads SET stage = 'sql', owner_id = 1 WHERE id IN (32, 35);
+SET leadflow.clock = '2026-03-02 11:00Z';
+UPDATE leadflow.leads SET stage = 'sql', owner_id = 2 WHERE id IN (31, 33);
+SET leadflow.clock = '2026-03-02 12:00Z';
+CREATE FUNCTION promises(lead bigint) RETURNS TABLE (metric text, member_id bigint, state text, started_at timestamptz, due_at timestamptz, stopped_at timestamptz, merged_from bigint)
+LANGUAGE sql AS $$
+	SELECT c.metric, c.member_id, c.state, c.started_at, c.due_at, c.stopped_at, c.merged_from FROM leadflow.sla_clocks c WHERE c.lead_id = lead ORDER BY c.metric, c.id
+$$;
+CREATE FUNCTION offers(lead bigint) RETURNS TABLE (offered_at timestamptz, owner_id bigint, why text, decided_at timestamptz, decision text, touches integer, merged_from bigint)
+LANGUAGE sql AS $$
+	SELECT h.offered_at, h.owner_id, h.why, h.decided_at, h.decision, h.touches, h.merged_from FROM leadflow.handoffs h WHERE h.lead_id = lead ORDER BY h.offered_at, h.id
+$$;
+SELECT leadflow.merge_leads(31, 32);
+SELECT stage, stage_since, owner_id FROM leadflow.leads WHERE id = 31;
+SELECT * FROM offers(31);
+SELECT * FROM promises(31);
+-- ... and it ends as such clocks do.
+SET leadflow.clock = '2026-03-02 14:00Z';
+INSERT INTO leadflow.activities (lead_id, kind, member_id) VALUES (31, 'call', 2);
+UPDATE leadflow.leads SET stage = 'accepted', stage_by = 'sue@our.example' WHERE id = 31;
+SELECT * FROM promises(31);
+SELECT * FROM offers(31);
+SELECT * FROM leadflow.verify();
+-- The duplicate was with sales, the lead is not yet: it is now, and the promise of then holds.
+SELECT leadflow.merge_leads(34, 35);
+SELECT stage, stage_since, stage_reason, owner_id FROM leadflow.leads WHERE id = 34;
+SELECT * FROM offers(34);
+SELECT * FROM promises(34);
+-- Sales has accepted the lead: an offer of the duplicate is no question any more.
+INSERT INTO leadflow.leads (id, email, stage, owner_id) VALUES (36, '36@a.example', 'accepted', 1);
+SELECT leadflow.merge_leads(36, 33);
+SELECT stage, owner_id FROM leadflow.leads WHERE id = 36;
+SELECT * FROM offers(36);
+SELECT * FROM promises(36);
+SELECT * FROM leadflow.verify();
+
+-- ---- permission ------------------------------------------------------------
+INSERT INTO leadflow.leads (id, email) VALUES (41, '41@a.example'), (42, '42@a.example');
+INSERT INTO leadflow.contact_permissions (lead_id, channel, status, at) VALUES
+	(41, 'email', 'granted', '2026-03-01'), (42, 'email', 'withdrawn', '2026-02-01'),	-- forbidden by one: forbidden
+	(41, 'phone', 'denied', '2026-02-01'), (41, 'phone', 'granted', '2026-02-02'), (42, 'phone', 'granted', '2026-01-01'),
+	(41, 'sms', 'granted', '2026-02-01'), (42, 'sms', 'denied', '2026-02-05');
+SELECT leadflow.merge_leads(41, 42);
+SELECT DISTINCT ON (channel) channel, status, basis, at FROM leadflow.contact_permissions WHERE lead_id = 41 ORDER BY channel, at DESC, id DESC;
+
+-- ---- again and again, and not at all ----------------------------------------
+INSERT INTO leadflow.leads (id, email) SELECT i, i || '@a.example' FROM generate_series(51, 54) i;
+INSERT INTO leadflow.activities (lead_id, kind) SELECT i, 'form_submit' FROM generate_series(51, 54) i;
+SELECT leadflow.merge_leads(52, 51), leadflow.merge_leads(53, 52), leadflow.merge_leads(53, 54);
+SELECT leadflow.find_lead('51', 'leadflow'), leadflow.find_lead('54', 'leadflow'), leadflow.find_lead('51@A.example');
+SELECT merged_from, count(*) FROM leadflow.stage_history WHERE lead_id = 53 GROUP BY 1 ORDER BY 1;
+BEGIN;
+CREATE TABLE before AS SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM leadflow.export_lead(53) t;
+SAVEPOINT s;
+INSERT INTO leadflow.leads (id, email) VALUES (55, '55@a.example');
+SELECT leadflow.merge_leads(53, 55);
+ROLLBACK TO s;
+SELECT b.md5 = md5(t::text) AS as_before FROM before b, leadflow.export_lead(53) t;
+ROLLBACK;
+\set VERBOSITY default
+SELECT leadflow.merge_leads(53, 53);
+SELECT leadflow.merge_leads(53, 51);
+SELECT leadflow.merge_leads(53, 4711);
+SELECT leadflow.merge_leads(53, NULL);
+SELECT leadflow.erase_lead(11);
+SELECT leadflow.merge_leads(53, 11);
+-- Activities change their lead by merging alone.
+UPDATE leadflow.activities SET lead_id = 1 WHERE lead_id = 53;
+\set VERBOSITY terse
+-- What a site's table refers to keeps it.
+CREATE TABLE theirs (lead_id bigint REFERENCES leadflow.leads);
+INSERT INTO theirs VALUES (13);
+SELECT leadflow.merge_leads(53, 13);
+SELECT count(*) FROM leadflow.leads WHERE id = 13;
+DROP TABLE theirs;
+
+-- ---- who may ----------------------------------------------------------------
+SELECT count(*) > 0 AS made FROM leadflow.setup_roles('leadflow_merge_test');
+CREATE ROLE leadflow_merge_mia IN ROLE leadflow_merge_test_marketing;
+CREATE ROLE leadflow_merge_sam IN ROLE leadflow_merge_test_sales;
+UPDATE leadflow.team_members SET db_role = 'leadflow_merge_mia' WHERE id = 3;
+UPDATE leadflow.team_members SET db_role = 'leadflow_merge_sam' WHERE id = 1;
+INSERT INTO leadflow.leads (id, email) VALUES (61, '61@a.example'), (62, '62@a.example'), (63, '63@a.example');
+SET ROLE leadflow_merge_sam;
+SELECT leadflow.merge_leads(61, 62);
+SET ROLE leadflow_merge_mia;
+SELECT leadflow.merge_leads(61, 62);
+SELECT leadflow.erase_lead(61);
+SELECT leadflow.export_lead(61);
+RESET ROLE;
+ALTER TABLE leadflow.leads ENABLE ROW LEVEL SECURITY;
+CREATE POLICY theirs ON leadflow.leads USING (id <> 63);
+SET ROLE leadflow_merge_mia;
+SELECT leadflow.merge_leads(61, 63);
+SELECT leadflow.find_lead('63@a.example'), leadflow.find_lead('61@a.example');
+RESET ROLE;
+DROP POLICY theirs ON leadflow.leads;
+ALTER TABLE leadflow.leads DISABLE ROW LEVEL SECURITY;
+SELECT * FROM leadflow.verify();
+
+DROP OWNED BY leadflow_merge_mia, leadflow_merge_sam, leadflow_merge_test_reader, leadflow_merge_test_reviewer, leadflow_merge_test_marketing, leadflow_merge_test_sales, leadflow_merge_test_app, leadflow_merge_test_admin;
+DROP ROLE leadflow_merge_mia, leadflow_merge_sam, leadflow_merge_test_reader, leadflow_merge_test_reviewer, leadflow_merge_test_marketing, leadflow_merge_test_sales, leadflow_merge_test_app, leadflow_merge_test_admin;
