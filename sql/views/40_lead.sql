@@ -75,7 +75,7 @@ SELECT
 	END AS next_action_by,
 	l.stage_since AS stage_entered_at,
 	w.queue,
-	u.occurred_at AS unanswered_at,
+	u.since_at AS unanswered_at,
 	r.due_at AS review_due_at,
 	r.contested_at AS review_contested_at,
 	CASE WHEN l.stage = 'nurture' THEN (
@@ -123,33 +123,22 @@ LEFT JOIN LATERAL (
 	LIMIT 1
 ) w ON true
 LEFT JOIN LATERAL (
-	-- the oldest that nobody has answered, of leads that somebody owns
-	SELECT i.occurred_at
-	FROM leadflow.activities i
-	JOIN leadflow.activity_kinds ik ON ik.kind = i.kind AND ik.expects_reply
-	WHERE l.owner_id IS NOT NULL AND g.category <> 'out' AND s.last_engaged_at > coalesce(s.last_touch_at, '-infinity')
-		AND i.lead_id = l.id AND i.voided_at IS NULL
-		AND i.occurred_at > greatest(coalesce(s.last_touch_at, '-infinity'),
-			-- what came before sales sent it back, or closed it, is settled
-			CASE WHEN g.category NOT IN ('handoff', 'sales') THEN l.stage_since END)
-		AND NOT EXISTS (
-			SELECT
-			FROM leadflow.activities o
-			JOIN leadflow.activity_kinds ok ON ok.kind = o.kind AND ok.two_way
-			WHERE o.lead_id = l.id AND o.voided_at IS NULL AND (o.occurred_at, o.id) > (i.occurred_at, i.id))
-	ORDER BY i.occurred_at
-	LIMIT 1
+	-- what came before sales sent it back, or closed it, is settled
+	SELECT CASE WHEN l.owner_id IS NOT NULL AND g.category <> 'out' AND s.last_engaged_at > coalesce(s.last_touch_at, '-infinity')
+		THEN leadflow._unanswered_at(l.id, greatest(s.last_touch_at,
+			CASE WHEN g.category NOT IN ('handoff', 'sales') THEN l.stage_since END), 'infinity') END AS since_at
+	OFFSET 0
 ) u ON true
 CROSS JOIN LATERAL (
 	SELECT CASE
 		WHEN r.id IS NOT NULL THEN 'vote'
 		WHEN w.lead_id IS NOT NULL THEN 'claim'
-		WHEN g.category IN ('handoff', 'sales') AND s.last_touch_at >= coalesce(h.offered_at, l.stage_since) AND u.occurred_at IS NOT NULL THEN 'answer'
+		WHEN g.category IN ('handoff', 'sales') AND s.last_touch_at >= coalesce(h.offered_at, l.stage_since) AND u.since_at IS NOT NULL THEN 'answer'
 		WHEN g.category = 'handoff' THEN
 			CASE WHEN k.metric = 'time_to_first_touch' THEN 'first touch' ELSE 'accept or reject' END
 		WHEN g.category = 'sales' THEN
 			CASE WHEN s.last_touch_at >= coalesce(h.offered_at, l.stage_since) THEN 'follow up' ELSE 'first touch' END
-		WHEN u.occurred_at IS NOT NULL THEN 'answer'
+		WHEN u.since_at IS NOT NULL THEN 'answer'
 		WHEN l.stage = 'mql' THEN 'hand off'
 		WHEN g.category = 'marketing' AND v.mql_ready THEN 'qualify'
 		WHEN g.category IN ('marketing', 'recycle') THEN
