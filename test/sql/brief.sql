@@ -33,6 +33,9 @@ INSERT INTO leadflow.activities (lead_id, occurred_at, kind, content, voided_at,
 INSERT INTO leadflow.activities (lead_id, kind, content, campaign_id) VALUES (2, 'demo_request', 'Demo', 921);
 SELECT stage, owner_id FROM leadflow.leads WHERE id = 2;
 SELECT leadflow.handoff_brief(2);
+-- the notification says the same
+SELECT count(*) AS told, bool_and(payload ->> 'brief' = leadflow.handoff_brief(2)) AS the_same
+FROM leadflow.notifications WHERE lead_id = 2 AND event = 'lead.handed_off';
 -- what it did since is told, too
 INSERT INTO leadflow.activities (lead_id, occurred_at, kind, content) VALUES (2, '2026-03-02 09:03Z', 'page_view', '/docs');
 SELECT (string_to_array(leadflow.handoff_brief(2), E'\n'))[2:3];
