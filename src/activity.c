@@ -754,6 +754,9 @@ static void
 add_promotion(Flush *flush, const Delta *delta, const StateRow *row, const ScoreRow *score,
 			  bool hand_raise)
 {
+	TupleDesc	desc = RelationGetDescr(flush->leads);
+	bool		isnull;
+	Datum		value;
 	Promotion  *promotion = &flush->promotions[flush->npromotions++];
 
 	promotion->lead_id = delta->lead_id;
@@ -761,6 +764,11 @@ add_promotion(Flush *flush, const Delta *delta, const StateRow *row, const Score
 	promotion->has_trigger = hand_raise || !TIMESTAMP_IS_NOBEGIN(delta->trigger_at);
 	promotion->trigger = hand_raise ? row->hand_raised_by : delta->trigger;
 	promotion->to_sql = gate_goes_on(flush->model, score, hand_raise);
+	promotion->cycle = row->cycle;
+	value = slot_getattr(flush->lead_slot, SPI_fnumber(desc, "owner_id"), &isnull);
+	promotion->owner_id = isnull ? 0 : DatumGetInt64(value);
+	value = slot_getattr(flush->lead_slot, SPI_fnumber(desc, "account_id"), &isnull);
+	promotion->account_id = isnull ? 0 : DatumGetInt64(value);
 }
 
 /* Locks a lead's row in leads; false = it is not there. */

@@ -123,13 +123,21 @@ offer(Move **moves, const LeadUpdate **changes, int n)
 	Move	  **routed = palloc_array(Move *, n);
 	Handoff   **rows = palloc_array(Handoff *, n);
 	int			nrouted = 0;
+	const StageUpdate *update = stage_update_expected();
 
 	for (int i = 0; i < n; i++)
 	{
+		const StageUpdateLead *lead = update ? stage_update_lead(update, moves[i]->lead_id) : NULL;
+
 		handoffs[i].lead_id = moves[i]->lead_id;
 		handoffs[i].offered_at = moves[i]->at;
 		handoffs[i].owner_id = moves[i]->owner_id;
-		if (moves[i]->quiet)
+		if (lead && lead->routed)
+		{
+			handoffs[i].queue = lead->queue;
+			handoffs[i].why = lead->why;
+		}
+		else if (moves[i]->quiet)
 			handoffs[i].why = "quiet load";
 		else if (changes[i] && changes[i]->owner_given)
 			handoffs[i].why = "given";

@@ -89,7 +89,9 @@ nurture_leave(const int64 *leads, int n)
 	static EngineStatement leave = {
 		"UPDATE leadflow.nurture_enrolments e SET left_at = h.entered_at, left_for = h.to_stage"
 		" FROM leadflow.stage_history h WHERE e.lead_id = ANY ($1) AND e.left_at IS NULL"
-		" AND h.lead_id = e.lead_id AND h.left_at IS NULL",
+		" AND h.lead_id = e.lead_id AND h.from_stage = 'nurture'"
+		" AND NOT EXISTS (SELECT FROM leadflow.stage_history n WHERE n.lead_id = h.lead_id"
+		"  AND n.from_stage = 'nurture' AND (n.entered_at, n.id) > (h.entered_at, h.id))",
 		1, {INT8ARRAYOID}
 	};
 	EngineContext engine;

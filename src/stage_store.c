@@ -18,6 +18,7 @@
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "fmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -411,6 +412,18 @@ stage_update_lead(const StageUpdate *update, int64 lead_id)
 	return NULL;
 }
 
+/* _routed_owner(lead_id bigint) → bigint, in the engine's update that is running: whose the lead is to be */
+PG_FUNCTION_INFO_V1(leadflow_routed_owner);
+Datum
+leadflow_routed_owner(PG_FUNCTION_ARGS)
+{
+	const StageUpdateLead *lead = current_update ? stage_update_lead(current_update, PG_GETARG_INT64(0)) : NULL;
+
+	if (lead == NULL || !lead->routed || lead->owner_id == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(lead->owner_id);
+}
+
 static void
 update_run(StageUpdate *update, EngineStatement *statement, Datum *values, const char *nulls)
 {
@@ -439,47 +452,44 @@ stage_write(StageUpdate *update, const char *to_stage, const char **from, int nf
 		" WHERE id = ANY ($1) AND stage <> $2 AND ($3 IS NULL OR stage = ANY ($3))",
 		3, {INT8ARRAYOID, TEXTOID, TEXTARRAYOID}
 	};
+	static EngineStatement move_routed = {
+		"UPDATE leadflow.leads SET stage = $2, owner_id = leadflow._routed_owner(id)"
+		" WHERE id = ANY ($1) AND stage <> $2 AND ($3 IS NULL OR stage = ANY ($3))",
+		3, {INT8ARRAYOID, TEXTOID, TEXTARRAYOID}
+	};
 	int64	   *ids = palloc_array(int64, update->nleads);
+	bool		routed = false;
 	Datum		values[3];
 
 	for (int i = 0; i < update->nleads; i++)
+	{
 		ids[i] = update->leads[i].lead_id;
+		routed |= update->leads[i].routed;
+	}
 	values[0] = int8_array(ids, update->nleads);
 	values[1] = CStringGetTextDatum(to_stage);
 	values[2] = from ? text_array(from, nfrom) : (Datum) 0;
-	update_run(update, &move, values, from ? "   " : "  n");
+	update_run(update, routed ? &move_routed : &move, values, from ? "   " : "  n");
 }
 
 void
 stage_write_owners(const int64 *leads, const int64 *owners, int n)
 {
 	static EngineStatement route = {
-		"UPDATE leadflow.leads SET owner_id = nullif($2, 0) WHERE id = ANY ($1)",
-		2, {INT8ARRAYOID, INT8OID}
+		"UPDATE leadflow.leads SET owner_id = leadflow._routed_owner(id) WHERE id = ANY ($1)", 1, {INT8ARRAYOID}
 	};
-	StageUpdate update = {.kind = STAGE_UPDATE_SILENT};
-	bool	   *done = palloc0_array(bool, n);
-	int64	   *ids = palloc_array(int64, n);
+	StageUpdateLead *given = palloc0_array(StageUpdateLead, n);
+	StageUpdate update = {.kind = STAGE_UPDATE_SILENT, .leads = given, .nleads = n};
+	Datum		value = int8_array(leads, n);
 
 	for (int i = 0; i < n; i++)
 	{
-		Datum		values[2];
-		int			count = 0;
-
-		if (done[i])
-			continue;
-		for (int j = i; j < n; j++)
-		{
-			if (owners[j] == owners[i])
-			{
-				ids[count++] = leads[j];
-				done[j] = true;
-			}
-		}
-		values[0] = int8_array(ids, count);
-		values[1] = Int64GetDatum(owners[i]);
-		update_run(&update, &route, values, NULL);
+		given[i].lead_id = leads[i];
+		given[i].at = DT_NOBEGIN;
+		given[i].routed = true;
+		given[i].owner_id = owners[i];
 	}
+	update_run(&update, &route, &value, NULL);
 }
 
 /* The days on which leads come back that were enrolled in a nurture program without one. */
@@ -577,76 +587,92 @@ close_history(const Move *moves, int n)
 
 /* Closes what is open and opens the new rows. */
 void
-stage_history_write(const Move *moves, const StageFreeze *freezes, int n)
+stage_history_write(const Move *moves, const Move *const *passed, const StageFreeze *freezes, int n)
 {
 	static EngineStatement write = {
 		"INSERT INTO leadflow.stage_history (lead_id, entered_at, from_stage, to_stage, actor_id,"
-		"  team, reason, note, score, model_id, persona, grade, cycle, trigger_activity_id)"
-		" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-		14, {
+		"  team, reason, note, score, model_id, persona, grade, cycle, trigger_activity_id, left_at)"
+		" SELECT lead_id, at, from_stage, to_stage, actor_id, team, reason, note, score, model_id, persona, grade,"
+		"  cycle, trigger, CASE WHEN passed THEN at END"
+		" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+		"  m (lead_id, at, from_stage, to_stage, actor_id, team, reason, note, score, model_id, persona, grade,"
+		"   cycle, trigger, passed)",
+		15, {
 			INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 			INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 			FLOAT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-			INT4ARRAYOID, UUIDARRAYOID
+			INT4ARRAYOID, UUIDARRAYOID, BOOLARRAYOID
 		}
 	};
-	int64	   *ids = palloc_array(int64, n);
-	TimestampTz *at = palloc_array(TimestampTz, n);
-	int64	   *actors = palloc_array(int64, n);
-	int64	   *models = palloc_array(int64, n);
-	const char **from = palloc_array(const char *, n);
-	const char **to = palloc_array(const char *, n);
-	const char **team = palloc_array(const char *, n);
-	const char **reason = palloc_array(const char *, n);
-	const char **note = palloc_array(const char *, n);
-	const char **persona = palloc_array(const char *, n);
-	const char **grade = palloc_array(const char *, n);
-	Datum	   *score = palloc0_array(Datum, n);
-	Datum	   *cycle = palloc0_array(Datum, n);
-	Datum	   *trigger = palloc0_array(Datum, n);
-	bool	   *unscored = palloc_array(bool, n);
-	bool	   *untriggered = palloc_array(bool, n);
+	int			rows = 0;
+	int64	   *ids = palloc_array(int64, 2 * n);
+	TimestampTz *at = palloc_array(TimestampTz, 2 * n);
+	int64	   *actors = palloc_array(int64, 2 * n);
+	int64	   *models = palloc_array(int64, 2 * n);
+	const char **from = palloc_array(const char *, 2 * n);
+	const char **to = palloc_array(const char *, 2 * n);
+	const char **team = palloc_array(const char *, 2 * n);
+	const char **reason = palloc_array(const char *, 2 * n);
+	const char **note = palloc_array(const char *, 2 * n);
+	const char **persona = palloc_array(const char *, 2 * n);
+	const char **grade = palloc_array(const char *, 2 * n);
+	Datum	   *score = palloc0_array(Datum, 2 * n);
+	Datum	   *cycle = palloc0_array(Datum, 2 * n);
+	Datum	   *trigger = palloc0_array(Datum, 2 * n);
+	Datum	   *left = palloc0_array(Datum, 2 * n);
+	bool	   *unscored = palloc_array(bool, 2 * n);
+	bool	   *untriggered = palloc_array(bool, 2 * n);
 	int			lower = 1;
 	EngineContext engine;
-	Datum		values[14];
+	Datum		values[15];
 
-	for (int i = 0; i < n; i++)
+	for (int pass = passed ? 0 : 1; pass < 2; pass++)
 	{
-		const StageFreeze *freeze = &freezes[i];
+		for (int i = 0; i < n; i++)
+		{
+			const StageFreeze *freeze = &freezes[i];
+			const Move *move = pass == 0 ? passed[i] : &moves[i];
+			int			r = rows;
 
-		ids[i] = moves[i].lead_id;
-		at[i] = moves[i].at;
-		from[i] = moves[i].from_stage;
-		to[i] = moves[i].to_stage;
-		actors[i] = moves[i].actor_id;
-		team[i] = moves[i].team;
-		reason[i] = moves[i].reason;
-		note[i] = moves[i].note;
-		unscored[i] = !freeze->scored;
-		score[i] = Float8GetDatum(freeze->score);
-		models[i] = freeze->model_id;
-		persona[i] = freeze->persona;
-		grade[i] = freeze->grade ? pnstrdup(&freeze->grade, 1) : NULL;
-		cycle[i] = Int32GetDatum(freeze->cycle);
-		untriggered[i] = !freeze->has_trigger;
-		trigger[i] = UUIDPGetDatum(&freeze->trigger);
+			if (move == NULL)
+				continue;
+			rows++;
+			ids[r] = move->lead_id;
+			at[r] = move->at;
+			from[r] = move->from_stage;
+			to[r] = move->to_stage;
+			actors[r] = move->actor_id;
+			team[r] = move->team;
+			reason[r] = move->reason;
+			note[r] = move->note;
+			unscored[r] = !freeze->scored;
+			score[r] = Float8GetDatum(freeze->score);
+			models[r] = freeze->model_id;
+			persona[r] = freeze->persona;
+			grade[r] = freeze->grade ? pnstrdup(&freeze->grade, 1) : NULL;
+			cycle[r] = Int32GetDatum(freeze->cycle);
+			untriggered[r] = !freeze->has_trigger;
+			trigger[r] = UUIDPGetDatum(&freeze->trigger);
+			left[r] = BoolGetDatum(pass == 0);
+		}
 	}
-	values[0] = int8_array(ids, n);
-	values[1] = time_array(at, n);
-	values[2] = text_array(from, n);
-	values[3] = text_array(to, n);
-	values[4] = id_array(actors, n);
-	values[5] = text_array(team, n);
-	values[6] = text_array(reason, n);
-	values[7] = text_array(note, n);
-	values[8] = PointerGetDatum(construct_md_array(score, unscored, 1, &n, &lower, FLOAT8OID,
+	values[0] = int8_array(ids, rows);
+	values[1] = time_array(at, rows);
+	values[2] = text_array(from, rows);
+	values[3] = text_array(to, rows);
+	values[4] = id_array(actors, rows);
+	values[5] = text_array(team, rows);
+	values[6] = text_array(reason, rows);
+	values[7] = text_array(note, rows);
+	values[8] = PointerGetDatum(construct_md_array(score, unscored, 1, &rows, &lower, FLOAT8OID,
 												   sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	values[9] = id_array(models, n);
-	values[10] = text_array(persona, n);
-	values[11] = text_array(grade, n);
-	values[12] = PointerGetDatum(construct_array(cycle, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
-	values[13] = PointerGetDatum(construct_md_array(trigger, untriggered, 1, &n, &lower, UUIDOID,
+	values[9] = id_array(models, rows);
+	values[10] = text_array(persona, rows);
+	values[11] = text_array(grade, rows);
+	values[12] = PointerGetDatum(construct_array(cycle, rows, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+	values[13] = PointerGetDatum(construct_md_array(trigger, untriggered, 1, &rows, &lower, UUIDOID,
 													UUID_LEN, false, TYPALIGN_CHAR));
+	values[14] = PointerGetDatum(construct_array(left, rows, BOOLOID, sizeof(bool), true, TYPALIGN_CHAR));
 	engine_enter(&engine);
 	close_history(moves, n);
 	(void) engine_execute(&write, values, NULL);

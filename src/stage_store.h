@@ -76,12 +76,17 @@ typedef struct StageUpdateLead
 	TimestampTz at;				/* DT_NOBEGIN = now */
 	bool		has_trigger;
 	pg_uuid_t	trigger;
+	bool		routed;			/* the owner is written with it, and is: */
+	int64		owner_id;		/* 0 = nobody */
+	const char *queue;			/* NULL = none */
+	const char *why;
 } StageUpdateLead;
 
 typedef struct StageUpdate
 {
 	StageUpdateKind kind;
 	const char *reason;			/* NULL = none */
+	const char *via;			/* a stage that is passed on the way, with a move of its own; NULL = none */
 	const StageUpdateLead *leads;	/* sorted */
 	int			nleads;
 	int			depth;			/* of the triggers that it fires; set by _begin() */
@@ -132,7 +137,11 @@ typedef struct StageFreeze
 /* Of those leads that are there, in id order. */
 extern StageStatus *stage_status(const int64 *leads, int n, int *nfound);
 
-extern void stage_history_write(const Move *moves, const StageFreeze *freezes, int n);
+/*
+ * One row a move; of a lead that went via another stage ("passed", by the same
+ * index; NULL = none did) the row of that stage, which is left at once, comes before it.
+ */
+extern void stage_history_write(const Move *moves, const Move *const *passed, const StageFreeze *freezes, int n);
 extern void stage_history_correct(const Move *moves, int n);	/* reason and note of the open row */
 
 /* A stage has another name now. */

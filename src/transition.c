@@ -27,6 +27,7 @@
 #include "nurture.h"
 #include "outbox.h"
 #include "review.h"
+#include "route.h"
 #include "row_lock.h"
 #include "score_store.h"
 #include "stage_store.h"
@@ -186,7 +187,7 @@ queue_handoffs(const Move *moves, int n)
 }
 
 static void
-write_history(Move *moves, int n)
+write_history(Move *moves, const Move *const *passed, int n)
 {
 	StageFreeze *freezes = palloc0_array(StageFreeze, n);
 	ScoreRow   *scores = palloc_array(ScoreRow, n);
@@ -227,7 +228,43 @@ write_history(Move *moves, int n)
 			freezes[i].trigger = promotion->trigger;
 		}
 	}
-	stage_history_write(moves, freezes, n);
+	stage_history_write(moves, passed, freezes, n);
+}
+
+static void
+prepare(Move *moves, int n)
+{
+	for (int i = 0; i < n; i++)
+		moves[i].quiet = leadflow_quiet;
+	fill_categories(moves, n);
+}
+
+/*
+ * The engine takes leads through a stage without stopping: the move into it is made up
+ * here, and the one that was written begins there.  Returns how many; "by" is by index of
+ * moves.
+ */
+static int
+pass_through(const StageUpdate *update, Move *moves, const LeadUpdate **changes, Move *passed, const Move **by,
+			 int n)
+{
+	int			count = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		Move	   *move = &passed[count];
+
+		by[i] = NULL;
+		if (is(moves[i].from_stage, update->via))
+			continue;
+		*move = moves[i];
+		move->to_stage = update->via;
+		move->owner_id = changes[i]->old_owner;
+		moves[i].from_stage = update->via;
+		by[i] = move;
+		count++;
+	}
+	return count;
 }
 
 /* A lead in sales' hands that got another owner by the way, whom somebody else chose. */
@@ -252,14 +289,30 @@ tell_new_owners(const Move *moves, const LeadUpdate **changes, int n)
 static void
 apply(Move *moves, const LeadUpdate **changes, int n)
 {
+	const StageUpdate *update = changes ? stage_update_expected() : NULL;
+	Move	   *passed = NULL;
+	const Move **by = NULL;
+	int			npassed = 0;
+
 	if (n == 0)
 		return;
-	for (int i = 0; i < n; i++)
-		moves[i].quiet = leadflow_quiet;
-	fill_categories(moves, n);
+	if (update && update->via)
+	{
+		passed = palloc_array(Move, n);
+		by = palloc_array(const Move *, n);
+		npassed = pass_through(update, moves, changes, passed, by, n);
+		prepare(passed, npassed);
+	}
+	prepare(moves, n);
 	write_watch(moves, n);
 	write_cycles(moves, n);
-	write_history(moves, n);
+	write_history(moves, by, n);
+	if (npassed)
+	{
+		clock_moves(passed, npassed);
+		nurture_moves(passed, npassed);
+		outbox_moves(passed, npassed);
+	}
 	handoff_moves(moves, changes, n);
 	clock_moves(moves, n);
 	nurture_moves(moves, n);
@@ -349,7 +402,7 @@ transition_added(Move *moves, int n)
 	if (njoined)
 		score_leads_joined(joined, njoined);
 	write_cycles(moves, n);
-	write_history(moves, n);
+	write_history(moves, NULL, n);
 	handoff_imported(moves, n);
 	nurture_moves(moves, n);
 }
@@ -617,34 +670,85 @@ leads_of(const int64 *ids, int n)
 	return leads;
 }
 
+static StageUpdateLead
+promoted_lead(const Promotion *promotion)
+{
+	StageUpdateLead lead = {
+		.lead_id = promotion->lead_id, .at = DT_NOBEGIN,
+		.has_trigger = promotion->has_trigger, .trigger = promotion->trigger
+	};
+
+	return lead;
+}
+
+/* To whom: chosen before the leads are written, so that each is written once. */
+static void
+route_promoted(const Promotion **promotions, StageUpdateLead *leads, int n)
+{
+	RouteLead  *routes = palloc0_array(RouteLead, n);
+
+	for (int i = 0; i < n; i++)
+	{
+		routes[i].lead_id = promotions[i]->lead_id;
+		routes[i].owner_id = promotions[i]->owner_id;
+		routes[i].account_id = promotions[i]->account_id;
+		routes[i].returns = promotions[i]->owner_id != 0 || promotions[i]->cycle > 1;
+	}
+	route_leads(routes, n, clock_now());
+	for (int i = 0; i < n; i++)
+	{
+		leads[i].routed = true;
+		leads[i].owner_id = routes[i].taker_id;
+		leads[i].queue = routes[i].queue;
+		leads[i].why = routes[i].why;
+	}
+}
+
+static int
+compare_promotions(const void *a, const void *b)
+{
+	return compare_ids(&(*(const Promotion *const *) a)->lead_id, &(*(const Promotion *const *) b)->lead_id);
+}
+
 void
 transition_promote(const Promotion *promotions, int n)
 {
 	static const char *const to_mql[] = {"lead", "nurture"};
-	static const char *const to_sql[] = {"mql"};
 	StageUpdateLead *leads = palloc0_array(StageUpdateLead, n + 1);
+	const Promotion **onward = palloc_array(const Promotion *, n + 1);
+	const char *from[lengthof(to_mql) + 1];
+	int			nfrom = 0;
+	int			count = 0;
+	bool		may_go_on = transition_by_system("mql", "sql");
 	StageUpdate update = {.kind = STAGE_UPDATE_SYSTEM, .leads = leads};
 
-	for (int pass = 0; pass < 2; pass++)
+	for (int i = 0; i < n; i++)
 	{
-		update.nleads = 0;
-		for (int i = 0; i < n; i++)
-		{
-			StageUpdateLead *lead = &leads[update.nleads];
-
-			if (pass == 1 && !promotions[i].to_sql)
-				continue;
-			lead->lead_id = promotions[i].lead_id;
-			lead->at = DT_NOBEGIN;
-			lead->has_trigger = promotions[i].has_trigger;
-			lead->trigger = promotions[i].trigger;
-			update.nleads++;
-		}
-		if (pass == 0)
-			move_listed(&update, "mql", to_mql, lengthof(to_mql));
+		if (promotions[i].to_sql && may_go_on)
+			onward[count++] = &promotions[i];
 		else
-			move_listed(&update, "sql", to_sql, lengthof(to_sql));
+			leads[update.nleads++] = promoted_lead(&promotions[i]);
 	}
+	move_listed(&update, "mql", to_mql, lengthof(to_mql));
+	if (count == 0)
+		return;
+
+	/* those that the system may not make MQLs go on if they are */
+	for (int i = 0; i < (int) lengthof(to_mql); i++)
+	{
+		if (transition_by_system(to_mql[i], "mql"))
+			from[nfrom++] = to_mql[i];
+	}
+	from[nfrom++] = "mql";
+	qsort(onward, count, sizeof(Promotion *), compare_promotions);
+	leads = palloc0_array(StageUpdateLead, count);
+	for (int i = 0; i < count; i++)
+		leads[i] = promoted_lead(onward[i]);
+	route_promoted(onward, leads, count);
+	update.leads = leads;
+	update.nleads = count;
+	update.via = "mql";
+	stage_write(&update, "sql", from, nfrom);
 }
 
 void

@@ -20,12 +20,18 @@ typedef struct Promotion
 	pg_uuid_t	trigger;		/* activity that did it */
 	bool		hand_raise;
 	bool		to_sql;			/* goes on to sql in the same transaction */
+	int64		owner_id;		/* that the lead has; 0 = nobody */
+	int64		account_id;		/* 0 = none */
+	int			cycle;
 } Promotion;
 
 /* Is that one of the moves that the system makes? */
 extern bool transition_by_system(const char *from_stage, const char *to_stage);
 
-/* lead|nurture → mql for all, then mql → sql for those that go on; by the system. */
+/*
+ * lead|nurture → mql, and on to sql for those that go on, by the system; rows are locked.  Those are
+ * routed first and written once: history and notifications have both moves, a trigger on leads sees one.
+ */
 extern void transition_promote(const Promotion *promotions, int n);
 
 /* mql|sql → lead, reason evidence_voided, by the system; rows are locked. */

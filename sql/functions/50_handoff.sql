@@ -5,6 +5,12 @@ CREATE OR REPLACE FUNCTION leadflow._turns(weights integer[], n integer) RETURNS
 COMMENT ON FUNCTION leadflow._turns(integer[], integer) IS
 'Internal. Who gets each of the next n leads of a new queue: places in weights (1 to 1000 each). At every point everybody is less than one lead away from the share that is due. O(n · weights).';
 
+CREATE OR REPLACE FUNCTION leadflow._routed_owner(lead_id bigint) RETURNS bigint
+	AS 'MODULE_PATHNAME', 'leadflow_routed_owner'
+	LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION leadflow._routed_owner(bigint) IS
+'Internal. Within the engine''s own update of leads: whose the lead is to be; NULL = nobody''s, and anywhere else.';
+
 -- Leads that wait, and leads that change hands.
 
 CREATE OR REPLACE FUNCTION leadflow.claim_next(queue text, member text) RETURNS bigint
