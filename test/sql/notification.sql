@@ -480,6 +480,22 @@ SELECT leadflow.ack_notifications(NULL);
 SELECT leadflow.fail_notification(NULL, 'x');
 SELECT leadflow.fail_notification(1, NULL);
 
+-- a consumer's role needs no table
+CREATE ROLE regress_outbox_sender;
+SET ROLE regress_outbox_sender;
+SELECT leadflow.claim_notifications(1, 'a');
+RESET ROLE;
+GRANT USAGE ON SCHEMA leadflow TO regress_outbox_sender;
+GRANT EXECUTE ON FUNCTION leadflow.claim_notifications, leadflow.ack_notifications, leadflow.fail_notification TO regress_outbox_sender;
+SET ROLE regress_outbox_sender;
+SELECT count(*) FROM leadflow.claim_notifications(1, 'a');
+SELECT leadflow.ack_notifications('{-1}'), leadflow.fail_notification(-1, 'x');
+SELECT leadflow.retry_notifications();
+SELECT count(*) FROM leadflow.notifications;
+RESET ROLE;
+DROP OWNED BY regress_outbox_sender;
+DROP ROLE regress_outbox_sender;
+
 --
 -- What was delivered long ago is deleted by the sweep, unless a subscription still has to know of it.
 --
