@@ -6,7 +6,8 @@
  * is made, and a message judged, under the lock of the lead's state row and by a snapshot taken
  * after it, so of those who come at once each sees the one before.  These two look
  * ahead, too: sessions do not come in the order of their clocks, and a place must not be
- * given away that a later message has.
+ * given away that a later message has.  They read at the latest snapshot under SERIALIZABLE, too: who
+ * reserves writes to no row of the lead that would tell.
  *
  * Messages of a flush are judged lead by lead, in the order in which they were sent: first each
  * redeems the oldest reservation of its channel, then it is compared with what was known
@@ -199,7 +200,7 @@ leadflow_reserve_contact(PG_FUNCTION_ARGS)
 	rules = contact_rules();
 	expires_at = instant_after(arguments.at, rules->hold);
 	CommandCounterIncrement();
-	snapshot = RegisterSnapshot(engine_snapshot());
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	PushActiveSnapshot(snapshot);
 	allowed = inquire(rules, &arguments, instant_after(arguments.at, contact_reach(rules, arguments.channel)), snapshot, now,
 					  &facts, &taken);
@@ -469,7 +470,7 @@ contact_flush(Delta *const *deltas, int n)
 	forget_unsent(deltas, n, ids);
 
 	CommandCounterIncrement();
-	snapshot = RegisterSnapshot(engine_snapshot());
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	PushActiveSnapshot(snapshot);
 	judge_begin(&judging, snapshot);
 	for (int i = 0; i < n; i++)
@@ -501,7 +502,7 @@ contact_check(const Model *model, const int64 *leads, int n)
 	Snapshot	snapshot;
 
 	CommandCounterIncrement();
-	snapshot = RegisterSnapshot(engine_snapshot());
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	PushActiveSnapshot(snapshot);
 	judge_begin(&judging, snapshot);
 	for (int i = 0; i < n; i++)

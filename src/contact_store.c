@@ -637,6 +637,7 @@ uuid_array(const Datum *values, int n)
 	return PointerGetDatum(construct_array(unconstify(Datum *, values), n, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
 }
 
+/* Under SERIALIZABLE there may be some that the transaction cannot see. */
 void
 reservations_redeem(const ContactRedemption *redemptions, int n, TimestampTz at)
 {
@@ -666,7 +667,10 @@ reservations_redeem(const ContactRedemption *redemptions, int n, TimestampTz at)
 		values[0] = int8_array(ids, count);
 		values[1] = uuid_array(activities, count);
 		values[2] = TimestampTzGetDatum(at);
-		(void) engine_execute(&statement, values, NULL);
+		if (engine_execute(&statement, values, NULL) < count)
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("could not serialize access due to a concurrent reservation")));
 	}
 	engine_leave(&engine);
 }
