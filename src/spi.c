@@ -36,7 +36,7 @@ static struct
 {
 	char		name[NAMEDATALEN];
 	Oid			relid;
-}			relations[32];
+}			relations[64];
 static int	nrelations = 0;
 
 static void
