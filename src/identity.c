@@ -39,23 +39,38 @@
 
 /* ---- who and whether ----------------------------------------------------- */
 
+/* Does a query of one lead, with the caller's rights, return an id? */
+static bool
+ask_as_caller(const char *sql, int64 lead_id, int64 *id)
+{
+	Oid			types[] = {INT8OID};
+	Datum		value = Int64GetDatum(lead_id);
+	EngineContext engine;
+	bool		found;
+
+	caller_enter(&engine);
+	if (SPI_execute_with_args(sql, 1, types, &value, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute_with_args failed");
+	found = SPI_processed > 0;
+	if (found)
+		*id = spi_int64(0, 1);
+	engine_leave(&engine);
+	return found;
+}
+
 static void
 refuse_unknown(int64 lead_id)
 {
-	static EngineStatement statement = {
-		"SELECT lead_id FROM leadflow.lead_aliases WHERE source = 'leadflow' AND key = $1::text", 1, {INT8OID}
-	};
-	Datum		value = Int64GetDatum(lead_id);
-	EngineContext engine;
-	int64		merged;
+	int64		into;
+	bool		merged = ask_as_caller("SELECT l.id FROM leadflow.lead_aliases a"
+									   " JOIN leadflow.leads l ON l.id OPERATOR(pg_catalog.=) a.lead_id"
+									   " WHERE a.source OPERATOR(pg_catalog.=) 'leadflow'"
+									   " AND a.key OPERATOR(pg_catalog.=) $1::pg_catalog.text", lead_id, &into);
 
-	caller_enter(&engine);
-	merged = engine_query(&statement, &value, NULL) > 0 ? spi_int64(0, 1) : 0;
-	engine_leave(&engine);
 	ereport(ERROR,
 			(errcode(ERRCODE_NO_DATA_FOUND),
 			 errmsg("lead %lld does not exist", (long long) lead_id),
-			 merged ? errdetail("It was merged into lead %lld.", (long long) merged) : 0,
+			 merged ? errdetail("It was merged into lead %lld.", (long long) into) : 0,
 			 merged ? 0 :
 			 errhint("Look for it in leadflow.leads; it may have been deleted, or row-level security may hide it from you."),
 			 err_constraint("leads", NULL)));
@@ -65,18 +80,9 @@ refuse_unknown(int64 lead_id)
 static void
 check_visible(int64 lead_id)
 {
-	static const char *const sql = "SELECT FROM leadflow.leads WHERE id OPERATOR(pg_catalog.=) $1";
-	Oid			types[] = {INT8OID};
-	Datum		value = Int64GetDatum(lead_id);
-	EngineContext engine;
-	bool		visible;
+	int64		id;
 
-	caller_enter(&engine);
-	if (SPI_execute_with_args(sql, 1, types, &value, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "SPI_execute_with_args failed");
-	visible = SPI_processed > 0;
-	engine_leave(&engine);
-	if (!visible)
+	if (!ask_as_caller("SELECT id FROM leadflow.leads WHERE id OPERATOR(pg_catalog.=) $1", lead_id, &id))
 		refuse_unknown(lead_id);
 }
 

@@ -185,11 +185,11 @@ SELECT
 	count(*),
 	CASE WHEN count(*) = 0 THEN 'nobody who was erased is back'
 		ELSE 'erased and there again, by their keys: ' || string_agg(r.recreated_as::text, ', ' ORDER BY r.recreated_as)
-			|| '; may they be?' END
+			FILTER (WHERE r.latest <= 10) || CASE WHEN count(*) > 10 THEN ', ...' ELSE '' END || '; may they be?' END
 FROM (
-	SELECT e.recreated_as FROM leadflow.erased_leads e
+	SELECT e.recreated_as, row_number() OVER (ORDER BY e.recreated_at DESC, e.lead_id) AS latest
+	FROM leadflow.erased_leads e
 	JOIN leadflow.leads l ON l.id = e.recreated_as
-	ORDER BY e.recreated_at DESC LIMIT 10
 ) r;
 COMMENT ON VIEW leadflow.health IS 'One row a check (key: check_name) for the monitoring: is leadflow whole, and is it being run? Cheap; whether the kept figures are right is verify()''s to say.';
 COMMENT ON COLUMN leadflow.health.check_name IS 'Name of the check.';
