@@ -363,13 +363,15 @@ identity_erase(int64 lead_id, TimestampTz at)
 	/* first, from what is there still: by what the person will be known again, and counted until then */
 	static EngineStatement remember = {
 		"INSERT INTO leadflow.erased_leads AS e (lead_id, erased_at, key_hashes, persona)"
-		" SELECT l.id, $2, leadflow._key_hashes(l.external_id, l.email, l.phone) || ARRAY("
+		" SELECT l.id, coalesce(l.erased_at, $2), leadflow._key_hashes(l.external_id, l.email, l.phone) || ARRAY("
 		"   SELECT leadflow._key_hash(a.source, a.key) FROM leadflow.lead_aliases a WHERE a.lead_id = l.id"
 		"   AND a.source <> 'leadflow'), p.name"
 		" FROM leadflow.leads l LEFT JOIN leadflow.score_state s ON s.lead_id = l.id"
 		" LEFT JOIN leadflow.personas p ON p.id = s.persona_id WHERE l.id = $1"
-		" ON CONFLICT (lead_id) DO UPDATE SET key_hashes = ARRAY("
-		"  SELECT DISTINCT h FROM unnest(e.key_hashes || excluded.key_hashes) h)",
+		/* once more, or another who has the id of one that was deleted */
+		" ON CONFLICT (lead_id) DO UPDATE SET erased_at = excluded.erased_at,"
+		"  persona = CASE WHEN e.erased_at = excluded.erased_at THEN e.persona ELSE excluded.persona END,"
+		"  key_hashes = ARRAY(SELECT DISTINCT h FROM unnest(e.key_hashes || excluded.key_hashes) h ORDER BY h)",
 		2, {INT8OID, TIMESTAMPTZOID}
 	};
 	static EngineStatement lead = {

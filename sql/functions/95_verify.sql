@@ -1181,17 +1181,17 @@ BEGIN
 	SELECT
 		'erased_leads',
 		l.id::text,
-		coalesce('erased at ' || e.erased_at, 'no row'),
-		coalesce('erased at ' || l.erased_at, 'not erased'),
+		'no row',
+		'erased at ' || l.erased_at,
 		l.id,
 		NULL::bigint
-	FROM (SELECT l.id, l.erased_at FROM leadflow.leads l WHERE l.id BETWEEN $1 AND $2) l
+	FROM leadflow.leads l
 	LEFT JOIN leadflow.erased_leads e ON e.lead_id = l.id
-	WHERE l.erased_at IS DISTINCT FROM e.erased_at;
+	WHERE l.erased_at IS NOT NULL AND e.lead_id IS NULL AND l.id BETWEEN $1 AND $2;
 END
 $$;
 COMMENT ON FUNCTION leadflow._verify_erased(bigint, bigint) IS
-	'verify(): leads that were erased are the ones that erased_leads knows.';
+	'verify(): erased_leads knows the leads that were erased (and others, that were deleted since).';
 
 -- All checks; lead_id and deal_id say what a row is about.
 CREATE OR REPLACE FUNCTION leadflow._verify(from_lead bigint, to_lead bigint)

@@ -176,6 +176,15 @@ SELECT leadflow.find_lead('two-2'), leadflow.find_lead('22', 'leadflow');
 INSERT INTO leadflow.leads (id, external_id) VALUES (23, 'two-2');
 SELECT recreated_as FROM leadflow.erased_leads WHERE lead_id = 21;
 
+-- Whoever gets the id of one that was erased and deleted is somebody else.
+DELETE FROM leadflow.leads WHERE id = 5;
+INSERT INTO leadflow.leads (id, email) VALUES (5, 'five@other.example');
+SELECT * FROM leadflow.verify();
+SET leadflow.clock = '2026-03-04 09:00Z';
+SELECT leadflow.erase_lead(5);
+SELECT l.erased_at, e.erased_at, cardinality(e.key_hashes) AS keys FROM leadflow.leads l JOIN leadflow.erased_leads e ON e.lead_id = l.id WHERE l.id = 5;
+SELECT * FROM leadflow.verify();
+
 -- ---- bad input -----------------------------------------------------------------
 \set VERBOSITY default
 SELECT leadflow.erase_lead(4711);
@@ -188,7 +197,6 @@ DELETE FROM leadflow.erased_leads;
 -- What verify() would find.
 BEGIN;
 SET LOCAL session_replication_role = replica;
-UPDATE leadflow.leads SET erased_at = NULL WHERE id = 5;
 DELETE FROM leadflow.erased_leads WHERE lead_id = 6;
 UPDATE leadflow.stage_history SET left_at = NULL WHERE lead_id = 21 AND merged_from = 22;
 SELECT * FROM leadflow.verify();
