@@ -49,9 +49,12 @@
 #include "config_cache.h"
 #include "errors.h"
 #include "guc.h"
+#include "ids.h"
 #include "lead_document.h"
 #include "outbox.h"
+#include "row_lock.h"
 #include "spi.h"
+#include "table_insert.h"
 
 #define HORIZON (INT64CONST(50) * 366 * USECS_PER_DAY)
 #define ANNOUNCE_BATCH 1000
@@ -107,6 +110,7 @@ typedef struct NewClocks
 	Datum	   *warn_at;
 	Datum	   *handoff_id;
 	Datum	   *calendar_id;
+	Datum	   *history_id;
 } NewClocks;
 
 /*
@@ -313,6 +317,7 @@ add_clock(NewClocks *clocks, const SlaConfig *config, const SlaPolicy *policy,
 											 deadline(calendar, move->at, policy->warn_after));
 	clocks->handoff_id[i] = Int64GetDatum(move->handoff_id);
 	clocks->calendar_id[i] = Int64GetDatum(calendar_id);
+	clocks->history_id[i] = Int64GetDatum(move->history_id);
 }
 
 static Datum
@@ -337,28 +342,23 @@ choose_policy(const SlaConfig *config, ClockMetric metric, const Move *move, Jso
 	return NULL;
 }
 
+/* By SQL, where a site has triggers on the table. */
 static void
-insert_clocks(NewClocks *clocks)
+insert_by_sql(NewClocks *clocks)
 {
-	/*
-	 * The move's history row is the last one at that instant.  It tells the
-	 * clock's end from moves before it, where several happen at one instant.
-	 */
 	static EngineStatement statement = {
 		"INSERT INTO leadflow.sla_clocks (lead_id, policy_id, metric, member_id, state, started_at,"
 		" due_at, warn_at, handoff_id, calendar_id, history_id)"
 		" SELECT n.lead_id, n.policy_id, n.metric, nullif(n.member_id, 0), 'running', n.started_at,"
-		" n.due_at, nullif(n.warn_at, '-infinity'), nullif(n.handoff_id, 0), nullif(n.calendar_id, 0),"
-		" (SELECT max(h.id) FROM leadflow.stage_history h"
-		"  WHERE h.lead_id = n.lead_id AND h.entered_at = n.started_at)"
-		" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-		" AS n (lead_id, policy_id, metric, member_id, started_at, due_at, warn_at, handoff_id, calendar_id)",
-		9, {INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
+		" n.due_at, nullif(n.warn_at, '-infinity'), nullif(n.handoff_id, 0), nullif(n.calendar_id, 0), nullif(n.history_id, 0)"
+		" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+		" AS n (lead_id, policy_id, metric, member_id, started_at, due_at, warn_at, handoff_id, calendar_id, history_id)",
+		10, {INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
 			TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
-			INT8ARRAYOID, INT8ARRAYOID}
+			INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID}
 	};
 	int			n = clocks->n;
-	Datum		values[9];
+	Datum		values[10];
 
 	values[0] = wide_array(clocks->lead_id, n, INT8OID);
 	values[1] = wide_array(clocks->policy_id, n, INT8OID);
@@ -369,7 +369,70 @@ insert_clocks(NewClocks *clocks)
 	values[6] = wide_array(clocks->warn_at, n, TIMESTAMPTZOID);
 	values[7] = wide_array(clocks->handoff_id, n, INT8OID);
 	values[8] = wide_array(clocks->calendar_id, n, INT8OID);
+	values[9] = wide_array(clocks->history_id, n, INT8OID);
 	(void) engine_execute(&statement, values, NULL);
+}
+
+/* Holds what rows refer to, each once; false = one of them is gone. */
+static bool
+hold_referred(const char *table, const Datum *ids, int n)
+{
+	IdSet		held = {0};
+
+	for (int i = 0; i < n; i++)
+	{
+		int64		id = DatumGetInt64(ids[i]);
+
+		if (id && (held.n == 0 || held.ids[held.n - 1] != id))
+			ids_add(&held, id);
+	}
+	ids_sort(&held);
+	for (int i = 0; i < held.n; i++)
+	{
+		if (!row_lock_named(table, held.ids[i], LockTupleKeyShare))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The move's history row tells the clock's end from moves before it, where several
+ * happen at one instant.  Foreign keys are kept by holding what is referred to; where that is
+ * gone, SQL says so.
+ */
+static void
+insert_clocks(NewClocks *clocks)
+{
+	static const char *const columns[] = {
+		"lead_id", "policy_id", "metric", "member_id", "state", "started_at", "due_at", "warn_at",
+		"handoff_id", "calendar_id", "history_id"
+	};
+	Datum		running = CStringGetTextDatum("running");
+	TableInsert insert;
+
+	if (!hold_referred("sla_policies", clocks->policy_id, clocks->n) ||
+		!hold_referred("calendars", clocks->calendar_id, clocks->n) ||
+		!table_insert_begin(&insert, "sla_clocks", columns, lengthof(columns), clocks->n))
+	{
+		insert_by_sql(clocks);
+		return;
+	}
+	for (int i = 0; i < clocks->n; i++)
+	{
+		Datum		values[] = {
+			clocks->lead_id[i], clocks->policy_id[i], clocks->metric[i], clocks->member_id[i], running,
+			clocks->started_at[i], clocks->due_at[i], clocks->warn_at[i], clocks->handoff_id[i],
+			clocks->calendar_id[i], clocks->history_id[i]
+		};
+		bool		nulls[lengthof(columns)] = {false};
+
+		nulls[3] = DatumGetInt64(values[3]) == 0;
+		nulls[7] = TIMESTAMP_IS_NOBEGIN(DatumGetTimestampTz(values[7]));
+		for (int c = 8; c < (int) lengthof(columns); c++)
+			nulls[c] = DatumGetInt64(values[c]) == 0;
+		(void) table_insert_row(&insert, values, nulls);
+	}
+	table_insert_end(&insert);
 }
 
 static void
@@ -399,6 +462,7 @@ start_clocks(const SlaConfig *config, const Move *const *moves, int n)
 	clocks.warn_at = palloc(sizeof(Datum) * size);
 	clocks.handoff_id = palloc(sizeof(Datum) * size);
 	clocks.calendar_id = palloc(sizeof(Datum) * size);
+	clocks.history_id = palloc(sizeof(Datum) * size);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -483,36 +547,20 @@ clock_settle(const int64 *leads, int n)
 }
 
 /*
- * Touches at or after the instant of a hand-off that was made just now: they
+ * Leads with touches at or after the instant of a hand-off that was made just now: they
  * came first because the move or they are dated so.
  */
 static int64 *
 touched_already(const Move *const *moves, int nmoves, int *n)
 {
-	static EngineStatement statement = {
-		"SELECT m.lead_id FROM unnest($1, $2) AS m (lead_id, at)"
-		" WHERE EXISTS (SELECT FROM leadflow.activities a"
-		"  JOIN leadflow.activity_kinds k ON k.kind = a.kind AND k.role = 'sales_touch'"
-		"  WHERE a.lead_id = m.lead_id AND a.occurred_at >= m.at AND a.voided_at IS NULL"
-		"  OFFSET 0)",			/* keeps the planner from joining all activities */
-		2, {INT8ARRAYOID, TIMESTAMPTZARRAYOID}
-	};
-	Datum	   *leads = palloc(sizeof(Datum) * nmoves);
-	Datum	   *instants = palloc(sizeof(Datum) * nmoves);
-	Datum		values[2];
-	int64	   *result;
+	int64	   *result = palloc(sizeof(int64) * Max(nmoves, 1));
 
+	*n = 0;
 	for (int i = 0; i < nmoves; i++)
 	{
-		leads[i] = Int64GetDatum(moves[i]->lead_id);
-		instants[i] = TimestampTzGetDatum(moves[i]->at);
+		if (moves[i]->touched)
+			result[(*n)++] = moves[i]->lead_id;
 	}
-	values[0] = wide_array(leads, nmoves, INT8OID);
-	values[1] = wide_array(instants, nmoves, TIMESTAMPTZOID);
-	*n = (int) engine_query(&statement, values, NULL);
-	result = palloc(sizeof(int64) * Max(*n, 1));
-	for (int i = 0; i < *n; i++)
-		result[i] = spi_int64(i, 1);
 	return result;
 }
 

@@ -49,11 +49,15 @@
 #define update_needs_indexes(u) ((u) != TU_None)
 #define ExecInsertIndexTuples_compat(info, slot, estate, u) \
 	ExecInsertIndexTuples(info, slot, estate, true, false, NULL, NIL, (u) == TU_Summarizing)
+#define ExecInsertIndexTuples_new(info, slot, estate) \
+	ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL, false)
 #else
 #define UpdateIndexes bool
 #define update_needs_indexes(u) (u)
 #define ExecInsertIndexTuples_compat(info, slot, estate, u) \
 	ExecInsertIndexTuples(info, slot, estate, true, false, NULL, NIL)
+#define ExecInsertIndexTuples_new(info, slot, estate) \
+	ExecInsertIndexTuples(info, slot, estate, false, false, NULL, NIL)
 #endif
 
 /* Since 16, and in some later minor releases of 15. */

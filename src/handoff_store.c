@@ -30,6 +30,7 @@
 #include "row_lock.h"
 #include "spi.h"
 #include "stage_store.h"
+#include "table_insert.h"
 
 /* Credits are kept in parts of a lead this much finer than weights, so that other weights can take them over. */
 #define WEIGHT_UNIT 1024
@@ -259,8 +260,9 @@ id_of(int64 lead_id, uint64 nrows, uint64 *next)
 	return *next < nrows && spi_int64(*next, 1) == lead_id ? spi_int64(*next, 2) : 0;
 }
 
-void
-handoff_open(Handoff *handoffs, int n)
+/* By SQL, where a site has triggers on the table. */
+static void
+open_by_sql(Handoff *handoffs, int n)
 {
 	static EngineStatement open = {
 		"INSERT INTO leadflow.handoffs"
@@ -305,6 +307,57 @@ handoff_open(Handoff *handoffs, int n)
 	for (int i = 0; i < n; i++)
 		handoffs[i].id = id_of(handoffs[i].lead_id, nrows, &next);
 	engine_leave(&engine);
+}
+
+/* A text of a row; the one before is used again where it is the same, as it mostly is. */
+static Datum
+row_text(const char *text, const char **before, Datum *datum)
+{
+	if (text && text != *before)
+	{
+		*before = text;
+		*datum = CStringGetTextDatum(text);
+	}
+	return text ? *datum : (Datum) 0;
+}
+
+void
+handoff_open(Handoff *handoffs, int n)
+{
+	static const char *const columns[] = {
+		"lead_id", "offered_at", "owner_id", "queue", "why", "decided_at", "decision", "assigned_at"
+	};
+	TableInsert insert;
+	const char *before[3] = {NULL};
+	Datum		texts[3] = {0};
+
+	if (n == 0)
+		return;
+	if (!table_insert_begin(&insert, "handoffs", columns, lengthof(columns), n))
+	{
+		open_by_sql(handoffs, n);
+		return;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		const Handoff *handoff = &handoffs[i];
+		Datum		at = TimestampTzGetDatum(handoff->offered_at);
+		Datum		values[lengthof(columns)];
+		bool		nulls[lengthof(columns)];
+
+		values[0] = Int64GetDatum(handoff->lead_id);
+		values[1] = values[5] = values[7] = at;
+		values[2] = Int64GetDatum(handoff->owner_id);
+		values[3] = row_text(handoff->queue, &before[0], &texts[0]);
+		values[4] = row_text(handoff->why, &before[1], &texts[1]);
+		values[6] = row_text(handoff->decision, &before[2], &texts[2]);
+		nulls[0] = nulls[1] = nulls[4] = false;
+		nulls[2] = nulls[7] = handoff->owner_id == 0;
+		nulls[3] = handoff->queue == NULL;
+		nulls[5] = nulls[6] = handoff->decision == NULL;
+		handoffs[i].id = table_insert_row(&insert, values, nulls);
+	}
+	table_insert_end(&insert);
 }
 
 void

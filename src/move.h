@@ -24,7 +24,9 @@ typedef struct Move
 	const char *note;
 	int64		owner_id;		/* after routing; 0 = nobody */
 	int64		account_id;		/* 0 = none */
-	int			cycle;			/* filled in with the history */
+	int			cycle;			/* filled in with the history, as the next two */
+	int64		history_id;
+	bool		touched;		/* there may be a sales touch at or after it */
 	int64		handoff_id;		/* filled in by the hand-off; 0 = none */
 	const char *queue;			/* likewise, of a lead that is handed off; NULL = none */
 	const char *why;			/* likewise: why this owner */

@@ -302,6 +302,7 @@ state_evaluate(const Model *model, const StateRow *row, TimestampTz at, ScoreRow
 	score->persona_id = row->persona_id;
 	score->model_id = model->id;
 	score->cycle = row->cycle;
+	score->last_touch_at = row->last_touch_at;
 }
 
 /* Calls back for each activity that a statement returns. */

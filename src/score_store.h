@@ -92,6 +92,7 @@ typedef struct ScoreRow
 	int64		model_id;		/* 0 = no active model */
 	int			cycle;
 	int64		disqualified_by;	/* 0 = not */
+	TimestampTz last_touch_at;	/* by sales; DT_NOBEGIN = never */
 } ScoreRow;
 
 /* The table, opened for a batch. */

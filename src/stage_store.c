@@ -32,6 +32,7 @@
 #include "errors.h"
 #include "spi.h"
 #include "stage_store.h"
+#include "table_insert.h"
 
 
 /* ---- arrays ----------------------------------------------------------------- */
@@ -51,23 +52,6 @@ text_array(const char *const *values, int n)
 	}
 	return PointerGetDatum(construct_md_array(elements, nulls, 1, &n, &lower,
 											  TEXTOID, -1, false, TYPALIGN_INT));
-}
-
-/* bigint[] in which 0 is NULL */
-static Datum
-id_array(const int64 *values, int n)
-{
-	Datum	   *elements = palloc0_array(Datum, n + 1);
-	bool	   *nulls = palloc0_array(bool, n + 1);
-	int			lower = 1;
-
-	for (int i = 0; i < n; i++)
-	{
-		elements[i] = Int64GetDatum(values[i]);
-		nulls[i] = values[i] == 0;
-	}
-	return PointerGetDatum(construct_md_array(elements, nulls, 1, &n, &lower, INT8OID,
-											  sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 Datum
@@ -585,97 +569,101 @@ close_history(const Move *moves, int n)
 	}
 }
 
-/* Closes what is open and opens the new rows. */
-void
-stage_history_write(const Move *moves, const Move *const *passed, const StageFreeze *freezes, int n)
+/* A row of stage_history that is new, in this order of columns. */
+#define HISTORY_COLUMNS 15
+static const char *const history_columns[HISTORY_COLUMNS] = {
+	"lead_id", "entered_at", "from_stage", "to_stage", "actor_id", "team", "reason", "note",
+	"score", "model_id", "persona", "grade", "cycle", "trigger_activity_id", "left_at"
+};
+
+static void
+history_text(const char *text, Datum *value, bool *isnull)
 {
-	static EngineStatement write = {
-		"INSERT INTO leadflow.stage_history (lead_id, entered_at, from_stage, to_stage, actor_id,"
-		"  team, reason, note, score, model_id, persona, grade, cycle, trigger_activity_id, left_at)"
-		" SELECT lead_id, at, from_stage, to_stage, actor_id, team, reason, note, score, model_id, persona, grade,"
-		"  cycle, trigger, CASE WHEN passed THEN at END"
-		" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
-		"  m (lead_id, at, from_stage, to_stage, actor_id, team, reason, note, score, model_id, persona, grade,"
-		"   cycle, trigger, passed)",
-		15, {
-			INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-			INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-			FLOAT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-			INT4ARRAYOID, UUIDARRAYOID, BOOLARRAYOID
+	*isnull = text == NULL;
+	*value = text ? CStringGetTextDatum(text) : (Datum) 0;
+}
+
+static void
+history_row(const Move *move, const StageFreeze *freeze, bool passed, Datum *values, bool *nulls)
+{
+	char		grade[2] = {freeze->grade, '\0'};
+
+	memset(nulls, false, sizeof(bool) * HISTORY_COLUMNS);
+	values[0] = Int64GetDatum(move->lead_id);
+	values[1] = values[14] = TimestampTzGetDatum(move->at);
+	history_text(move->from_stage, &values[2], &nulls[2]);
+	history_text(move->to_stage, &values[3], &nulls[3]);
+	values[4] = Int64GetDatum(move->actor_id);
+	nulls[4] = move->actor_id == 0;
+	history_text(move->team, &values[5], &nulls[5]);
+	history_text(move->reason, &values[6], &nulls[6]);
+	history_text(move->note, &values[7], &nulls[7]);
+	values[8] = Float8GetDatum(freeze->score);
+	nulls[8] = !freeze->scored;
+	values[9] = Int64GetDatum(freeze->model_id);
+	nulls[9] = freeze->model_id == 0;
+	history_text(freeze->persona, &values[10], &nulls[10]);
+	history_text(freeze->grade ? grade : NULL, &values[11], &nulls[11]);
+	values[12] = Int32GetDatum(freeze->cycle);
+	values[13] = UUIDPGetDatum(&freeze->trigger);
+	nulls[13] = !freeze->has_trigger;
+	nulls[14] = !passed;
+}
+
+/* By SQL, where the table is partitioned or a site has triggers on it: row by row, so that the order of ids is ours. */
+static int64
+insert_history_row(Datum *values, const bool *nulls)
+{
+	static EngineStatement insert = {
+		"INSERT INTO leadflow.stage_history (lead_id, entered_at, from_stage, to_stage, actor_id, team, reason, note,"
+		"  score, model_id, persona, grade, cycle, trigger_activity_id, left_at)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id",
+		HISTORY_COLUMNS, {
+			INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID, TEXTOID,
+			FLOAT8OID, INT8OID, TEXTOID, TEXTOID, INT4OID, UUIDOID, TIMESTAMPTZOID
 		}
 	};
-	int			rows = 0;
-	int64	   *ids = palloc_array(int64, 2 * n);
-	TimestampTz *at = palloc_array(TimestampTz, 2 * n);
-	int64	   *actors = palloc_array(int64, 2 * n);
-	int64	   *models = palloc_array(int64, 2 * n);
-	const char **from = palloc_array(const char *, 2 * n);
-	const char **to = palloc_array(const char *, 2 * n);
-	const char **team = palloc_array(const char *, 2 * n);
-	const char **reason = palloc_array(const char *, 2 * n);
-	const char **note = palloc_array(const char *, 2 * n);
-	const char **persona = palloc_array(const char *, 2 * n);
-	const char **grade = palloc_array(const char *, 2 * n);
-	Datum	   *score = palloc0_array(Datum, 2 * n);
-	Datum	   *cycle = palloc0_array(Datum, 2 * n);
-	Datum	   *trigger = palloc0_array(Datum, 2 * n);
-	Datum	   *left = palloc0_array(Datum, 2 * n);
-	bool	   *unscored = palloc_array(bool, 2 * n);
-	bool	   *untriggered = palloc_array(bool, 2 * n);
-	int			lower = 1;
-	EngineContext engine;
-	Datum		values[15];
+	char		flags[HISTORY_COLUMNS];
+	int64		id;
 
+	for (int c = 0; c < HISTORY_COLUMNS; c++)
+		flags[c] = nulls[c] ? 'n' : ' ';
+	(void) engine_execute(&insert, values, flags);
+	id = spi_int64(0, 1);
+	SPI_freetuptable(SPI_tuptable);
+	return id;
+}
+
+/* Closes what is open and opens the new rows; those of stages that are passed come first. */
+void
+stage_history_write(Move *moves, const Move *const *passed, const StageFreeze *freezes, int n)
+{
+	EngineContext engine;
+	TableInsert insert;
+	bool		fast;
+
+	engine_enter(&engine);
+	close_history(moves, n);
+	fast = table_insert_begin(&insert, "stage_history", history_columns, HISTORY_COLUMNS, passed ? 2 * n : n);
 	for (int pass = passed ? 0 : 1; pass < 2; pass++)
 	{
 		for (int i = 0; i < n; i++)
 		{
-			const StageFreeze *freeze = &freezes[i];
 			const Move *move = pass == 0 ? passed[i] : &moves[i];
-			int			r = rows;
+			Datum		values[HISTORY_COLUMNS];
+			bool		nulls[HISTORY_COLUMNS];
+			int64		id;
 
 			if (move == NULL)
 				continue;
-			rows++;
-			ids[r] = move->lead_id;
-			at[r] = move->at;
-			from[r] = move->from_stage;
-			to[r] = move->to_stage;
-			actors[r] = move->actor_id;
-			team[r] = move->team;
-			reason[r] = move->reason;
-			note[r] = move->note;
-			unscored[r] = !freeze->scored;
-			score[r] = Float8GetDatum(freeze->score);
-			models[r] = freeze->model_id;
-			persona[r] = freeze->persona;
-			grade[r] = freeze->grade ? pnstrdup(&freeze->grade, 1) : NULL;
-			cycle[r] = Int32GetDatum(freeze->cycle);
-			untriggered[r] = !freeze->has_trigger;
-			trigger[r] = UUIDPGetDatum(&freeze->trigger);
-			left[r] = BoolGetDatum(pass == 0);
+			history_row(move, &freezes[i], pass == 0, values, nulls);
+			id = fast ? table_insert_row(&insert, values, nulls) : insert_history_row(values, nulls);
+			if (pass == 1)
+				moves[i].history_id = id;
 		}
 	}
-	values[0] = int8_array(ids, rows);
-	values[1] = time_array(at, rows);
-	values[2] = text_array(from, rows);
-	values[3] = text_array(to, rows);
-	values[4] = id_array(actors, rows);
-	values[5] = text_array(team, rows);
-	values[6] = text_array(reason, rows);
-	values[7] = text_array(note, rows);
-	values[8] = PointerGetDatum(construct_md_array(score, unscored, 1, &rows, &lower, FLOAT8OID,
-												   sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	values[9] = id_array(models, rows);
-	values[10] = text_array(persona, rows);
-	values[11] = text_array(grade, rows);
-	values[12] = PointerGetDatum(construct_array(cycle, rows, INT4OID, sizeof(int32), true, TYPALIGN_INT));
-	values[13] = PointerGetDatum(construct_md_array(trigger, untriggered, 1, &rows, &lower, UUIDOID,
-													UUID_LEN, false, TYPALIGN_CHAR));
-	values[14] = PointerGetDatum(construct_array(left, rows, BOOLOID, sizeof(bool), true, TYPALIGN_CHAR));
-	engine_enter(&engine);
-	close_history(moves, n);
-	(void) engine_execute(&write, values, NULL);
+	if (fast)
+		table_insert_end(&insert);
 	engine_leave(&engine);
 }
 

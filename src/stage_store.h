@@ -140,8 +140,9 @@ extern StageStatus *stage_status(const int64 *leads, int n, int *nfound);
 /*
  * One row a move; of a lead that went via another stage ("passed", by the same
  * index; NULL = none did) the row of that stage, which is left at once, comes before it.
+ * Fills in history_id.
  */
-extern void stage_history_write(const Move *moves, const Move *const *passed, const StageFreeze *freezes, int n);
+extern void stage_history_write(Move *moves, const Move *const *passed, const StageFreeze *freezes, int n);
 extern void stage_history_correct(const Move *moves, int n);	/* reason and note of the open row */
 
 /* A stage has another name now. */

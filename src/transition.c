@@ -222,6 +222,7 @@ write_history(Move *moves, const Move *const *passed, int n)
 			freezes[i].cycle = score->cycle;
 		}
 		moves[i].cycle = freezes[i].cycle;
+		moves[i].touched = !scored[i] || scores[i].last_touch_at >= moves[i].at;
 		if (promotion && promotion->has_trigger)
 		{
 			freezes[i].has_trigger = true;
@@ -382,8 +383,7 @@ transition_added(Move *moves, int n)
 	int			njoined = 0;
 	int		   *watch;
 
-	n = keep_unknown(moves, n);
-	if (n == 0)
+	if (n == 0 || (n = keep_unknown(moves, n)) == 0)
 		return;
 	ids = palloc_array(int64, n);
 	joined = palloc_array(int64, n);

@@ -1,0 +1,174 @@
+/*-------------------------------------------------------------------------
+ * table_insert.c
+ *	  New rows of a table of the engine, without SQL.
+ *
+ * What COPY does once it has read a row: defaults, rows in portions, index
+ * entries; less triggers and constraints.  A statement that does the same costs several
+ * times as much to start as it takes to write a row, and checks a foreign key for every row
+ * that the engine has just read the other end of.
+ *
+ * Triggers that a site has put on a table are meant to fire, so the caller falls back
+ * on SQL where there are any.  Ours that refuse everybody but the engine don't count, nor
+ * do those of foreign keys.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "spi.h"
+#include "table_insert.h"
+
+#define PORTION 500
+
+static bool
+has_triggers(Relation rel)
+{
+	const TriggerDesc *triggers = rel->trigdesc;
+
+	for (int i = 0; triggers && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+		char	   *function;
+		bool		ours;
+
+		if (!TRIGGER_FOR_INSERT(trigger->tgtype) || trigger->tgisinternal || trigger->tgenabled == TRIGGER_DISABLED)
+			continue;
+		function = get_func_name(trigger->tgfoid);
+		ours = function && strcmp(function, "_engine_owned") == 0;
+		if (!ours)
+			return true;
+	}
+	return false;
+}
+
+bool
+table_insert_begin(TableInsert *insert, const char *table, const char *const *columns, int ncolumns, int rows)
+{
+	TupleDesc	desc;
+	bool	   *given;
+
+	memset(insert, 0, sizeof(TableInsert));
+	insert->rel = table_open(engine_relation(table), RowExclusiveLock);
+	if (insert->rel->rd_rel->relkind != RELKIND_RELATION || has_triggers(insert->rel))
+	{
+		table_close(insert->rel, NoLock);
+		return false;
+	}
+	desc = RelationGetDescr(insert->rel);
+	insert->estate = CreateExecutorState();
+	insert->info = makeNode(ResultRelInfo);
+	InitResultRelInfo(insert->info, insert->rel, 0, NULL, 0);
+	ExecOpenIndices(insert->info, false);
+	insert->room = Max(1, Min(rows, PORTION));
+	insert->slots = palloc0_array(TupleTableSlot *, insert->room);
+	insert->ncolumns = ncolumns;
+	insert->attnums = palloc_array(AttrNumber, ncolumns);
+	given = palloc0_array(bool, desc->natts);
+	for (int i = 0; i < ncolumns; i++)
+	{
+		int			attnum = SPI_fnumber(desc, columns[i]);
+
+		if (attnum <= 0)
+			elog(ERROR, "table \"%s\" has no column \"%s\"", table, columns[i]);
+		insert->attnums[i] = attnum;
+		given[attnum - 1] = true;
+	}
+	insert->id = Max(SPI_fnumber(desc, "id"), 0);
+	insert->defaults = palloc0_array(ExprState *, desc->natts);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Expr	   *value;
+
+		if (given[i] || att->attisdropped || att->attgenerated)
+			continue;
+		value = (Expr *) build_column_default(insert->rel, i + 1);
+		if (value)
+			insert->defaults[i] = ExecPrepareExpr(expression_planner(value), insert->estate);
+	}
+	return true;
+}
+
+static void
+write_rows(TableInsert *insert)
+{
+	CommandId	cid = GetCurrentCommandId(true);
+
+	if (insert->nslots == 0)
+		return;
+	CHECK_FOR_INTERRUPTS();
+	if (insert->nslots == 1)
+		table_tuple_insert(insert->rel, insert->slots[0], cid, 0, NULL);
+	else
+	{
+		/* what it allocates is of no use afterwards */
+		MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(insert->estate));
+
+		table_multi_insert(insert->rel, insert->slots, insert->nslots, cid, 0, NULL);
+		MemoryContextSwitchTo(caller);
+	}
+	for (int i = 0; i < insert->nslots; i++)
+	{
+		if (insert->info->ri_NumIndices > 0)
+			(void) ExecInsertIndexTuples_new(insert->info, insert->slots[i], insert->estate);
+		ExecClearTuple(insert->slots[i]);
+	}
+	ResetPerTupleExprContext(insert->estate);
+	insert->nslots = 0;
+}
+
+int64
+table_insert_row(TableInsert *insert, const Datum *values, const bool *nulls)
+{
+	TupleDesc	desc = RelationGetDescr(insert->rel);
+	ExprContext *context = GetPerTupleExprContext(insert->estate);
+	TupleTableSlot *slot;
+	bool		isnull;
+
+	if (insert->nslots == insert->room)
+		write_rows(insert);
+	if (insert->slots[insert->nslots] == NULL)
+		insert->slots[insert->nslots] = table_slot_create(insert->rel, NULL);
+	slot = insert->slots[insert->nslots++];
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true, sizeof(bool) * desc->natts);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		slot->tts_values[i] = (Datum) 0;
+		if (insert->defaults[i])
+			slot->tts_values[i] = ExecEvalExpr(insert->defaults[i], context, &slot->tts_isnull[i]);
+	}
+	for (int i = 0; i < insert->ncolumns; i++)
+	{
+		slot->tts_values[insert->attnums[i] - 1] = values[i];
+		slot->tts_isnull[insert->attnums[i] - 1] = nulls[i];
+	}
+	ExecStoreVirtualTuple(slot);
+	slot->tts_tableOid = RelationGetRelid(insert->rel);
+	return insert->id ? DatumGetInt64(slot_getattr(slot, insert->id, &isnull)) : 0;
+}
+
+void
+table_insert_end(TableInsert *insert)
+{
+	write_rows(insert);
+	for (int i = 0; i < insert->room && insert->slots[i]; i++)
+		ExecDropSingleTupleTableSlot(insert->slots[i]);
+	ExecCloseIndices(insert->info);
+	FreeExecutorState(insert->estate);
+	table_close(insert->rel, NoLock);
+	CommandCounterIncrement();
+}

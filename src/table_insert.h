@@ -1,0 +1,40 @@
+/*-------------------------------------------------------------------------
+ * table_insert.h
+ *	  New rows of a table of the engine, without SQL.
+ *-------------------------------------------------------------------------
+ */
+#ifndef LEADFLOW_TABLE_INSERT_H
+#define LEADFLOW_TABLE_INSERT_H
+
+#include "postgres.h"
+#include "executor/executor.h"
+#include "utils/rel.h"
+
+typedef struct TableInsert
+{
+	Relation	rel;
+	EState	   *estate;
+	ResultRelInfo *info;
+	TupleTableSlot **slots;		/* rows that are not written yet */
+	int			nslots;
+	int			room;
+	AttrNumber *attnums;		/* of the columns that are given */
+	int			ncolumns;
+	ExprState **defaults;		/* by column of the table; NULL = given, or null */
+	AttrNumber	id;				/* column "id"; 0 = none */
+} TableInsert;
+
+/*
+ * Prepares for about "rows" rows of these columns; the others get their defaults.  False: it is
+ * not to be done, because the table is partitioned or a site has put triggers on it;
+ * use SQL then.  Constraints are not checked: what the engine writes is right, and
+ * who refers to a row holds that.
+ */
+extern bool table_insert_begin(TableInsert *insert, const char *table, const char *const *columns,
+							   int ncolumns, int rows);
+
+/* Values are in the order of the columns, and stay until _end(); returns the row's id (0: it has none). */
+extern int64 table_insert_row(TableInsert *insert, const Datum *values, const bool *nulls);
+extern void table_insert_end(TableInsert *insert);
+
+#endif							/* LEADFLOW_TABLE_INSERT_H */
