@@ -346,3 +346,127 @@ SELECT regexp_replace(why, '\d+', '…') AS why, owner IS NOT NULL AS owned, cou
 SELECT max(n) - min(n) <= 1 AS fair FROM (SELECT owner, count(*) AS n FROM given(701, 1000) WHERE why = 'round robin' GROUP BY 1) x;
 SELECT to_stage, team, count(*), count(left_at) AS ended FROM leadflow.stage_history GROUP BY 1, 2 ORDER BY 1;
 SELECT * FROM leadflow.verify();
+
+--
+-- Triggers of a site's on the engine's tables fire, and see what is written without them, too.
+--
+CREATE TABLE seen (relation text, lead_id bigint, what text);
+CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+	INSERT INTO public.seen SELECT TG_TABLE_NAME, NEW.lead_id, coalesce(to_jsonb(NEW) ->> 'why', to_jsonb(NEW) ->> 'to_stage', to_jsonb(NEW) ->> 'metric');
+	RETURN NEW;
+END $$;
+CREATE TRIGGER see AFTER INSERT ON leadflow.handoffs FOR EACH ROW EXECUTE FUNCTION see();
+CREATE TRIGGER see AFTER INSERT ON leadflow.stage_history FOR EACH ROW EXECUTE FUNCTION see();
+CREATE TRIGGER see AFTER INSERT ON leadflow.sla_clocks FOR EACH ROW EXECUTE FUNCTION see();
+INSERT INTO leadflow.leads (id, job_title) SELECT i, 'Director' FROM generate_series(1101, 1102) i;
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (1101, 'demo_request'), (1102, 'demo_request');
+SELECT relation, lead_id, string_agg(what, ', ' ORDER BY what) FROM seen GROUP BY 1, 2 ORDER BY 1, 2;
+DROP TRIGGER see ON leadflow.handoffs;
+DROP TRIGGER see ON leadflow.stage_history;
+DROP TRIGGER see ON leadflow.sla_clocks;
+SELECT * FROM leadflow.verify();
+-- a policy that is named by a clock stays
+BEGIN;
+DELETE FROM leadflow.sla_policies;
+ROLLBACK;
+
+--
+-- Who is there and who gets it, against a slow reading of the tables: any members, weights, capacities, absences with
+-- covers, and hours; some of them change again and again.
+--
+DELETE FROM leadflow.leads;
+DELETE FROM leadflow.absences;
+DELETE FROM leadflow.queue_members;
+UPDATE leadflow.team_members SET active = false;
+INSERT INTO leadflow.team_members (id, full_name, email, team, weight)
+SELECT 1000 + i, 'R' || i, 'r' || i || '@our.example', 'sales', 1 + i % 4 FROM generate_series(1, 12) i;
+INSERT INTO leadflow.queue_members SELECT 900, id FROM leadflow.team_members WHERE id BETWEEN 1001 AND 1009;
+-- who takes what falls to a member: nobody of those asked before
+CREATE FUNCTION slow_taker(member bigint, at timestamptz, asked bigint[] DEFAULT '{}') RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	a leadflow.absences;
+	taker bigint;
+BEGIN
+	IF member = ANY (asked) OR NOT EXISTS (SELECT FROM leadflow.team_members m WHERE m.id = member AND m.active) THEN
+		RETURN NULL;
+	END IF;
+	IF NOT EXISTS (SELECT FROM leadflow.absences x WHERE x.member_id = member AND x.during @> at) THEN
+		RETURN member;
+	END IF;
+	FOR a IN SELECT * FROM leadflow.absences x WHERE x.member_id = member AND x.during @> at AND x.cover_id IS NOT NULL ORDER BY x.id LOOP
+		taker := slow_taker(a.cover_id, at, asked || member);
+		IF taker IS NOT NULL THEN
+			RETURN taker;
+		END IF;
+	END LOOP;
+	RETURN NULL;
+END $$;
+CREATE FUNCTION in_hand(member bigint) RETURNS bigint LANGUAGE sql STABLE AS $$
+	SELECT count(*) FROM leadflow.leads l JOIN leadflow.stages s ON s.name = l.stage WHERE l.owner_id = member AND s.category IN ('handoff', 'sales')
+$$;
+-- whom a queue may give a lead to
+CREATE FUNCTION slow_takers(at timestamptz) RETURNS SETOF bigint LANGUAGE sql STABLE AS $$
+	SELECT DISTINCT t.id FROM leadflow.queue_members q JOIN leadflow.team_members m ON m.id = q.member_id AND m.active
+	CROSS JOIN LATERAL slow_taker(m.id, at) k (id) JOIN leadflow.team_members t ON t.id = k.id
+	LEFT JOIN leadflow.calendars c ON c.id = t.calendar_id
+	WHERE q.queue_id = 900 AND (c.id IS NULL OR leadflow.is_business_time(c.id, at)) AND (t.capacity IS NULL OR in_hand(t.id) < t.capacity)
+$$;
+CREATE FUNCTION random_team(steps integer, strategy_ text) RETURNS TABLE (leads bigint, given bigint, waited bigint, wrong bigint, stands_in_wrong bigint) LANGUAGE plpgsql AS $$
+DECLARE
+	r integer;
+	lead_id_ bigint;
+	now_ timestamptz := timestamptz '2026-05-04 00:00Z';
+	takers bigint[];
+	got bigint;
+BEGIN
+	leads := 0; given := 0; waited := 0; wrong := 0; stands_in_wrong := 0;
+	UPDATE leadflow.routing_rules SET strategy = strategy_;
+	FOR step IN 1 .. steps LOOP
+		r := ('x0' || substr(md5(strategy_ || step), 1, 7))::bit(32)::integer;
+		now_ := now_ + (r % 200) * interval '1 minute';
+		PERFORM set_config('leadflow.clock', now_::text, true);
+		CASE r % 5
+			WHEN 0 THEN INSERT INTO leadflow.absences (member_id, during, cover_id)
+				SELECT 1001 + r / 7 % 12, tstzrange(now_, now_ + (1 + r / 11 % 40) * interval '1 hour', (ARRAY['[)', '[]'])[1 + r % 2]),
+					CASE WHEN r / 13 % 3 > 0 AND r / 7 % 12 <> r / 17 % 12 THEN 1001 + r / 17 % 12 END;
+			WHEN 1 THEN UPDATE leadflow.team_members SET active = NOT active WHERE id = 1001 + r / 7 % 12 AND (NOT active OR r / 19 % 3 = 0);
+			WHEN 2 THEN UPDATE leadflow.team_members SET capacity = CASE WHEN r / 11 % 3 > 0 THEN r / 13 % 8 END WHERE id = 1001 + r / 7 % 12;
+			WHEN 3 THEN UPDATE leadflow.team_members SET calendar_id = CASE WHEN r / 11 % 2 = 0 THEN 801 + r / 13 % 2 END WHERE id = 1001 + r / 7 % 12;
+			ELSE UPDATE leadflow.leads SET stage = 'rejected', stage_reason = 'not_icp', stage_by = 'r1@our.example'
+				WHERE id IN (SELECT id FROM leadflow.leads WHERE stage = 'sql' AND owner_id IS NOT NULL ORDER BY id LIMIT 3)
+				AND EXISTS (SELECT FROM leadflow.team_members WHERE id = 1001 AND active);
+		END CASE;
+		SELECT stands_in_wrong + count(*) INTO stands_in_wrong FROM leadflow.team_members m
+		WHERE m.id > 1000 AND leadflow._stands_in(m.id, now_) IS DISTINCT FROM slow_taker(m.id, now_);
+		takers := ARRAY(SELECT slow_takers(now_));
+		lead_id_ := 2000 + step;
+		INSERT INTO leadflow.leads (id, stage) VALUES (lead_id_, 'mql');
+		UPDATE leadflow.leads SET stage = 'sql' WHERE id = lead_id_;
+		SELECT owner_id INTO got FROM leadflow.leads WHERE id = lead_id_;
+		leads := leads + 1;
+		IF got IS NULL THEN
+			waited := waited + 1;
+			wrong := wrong + (cardinality(takers) > 0)::integer;
+		ELSE
+			given := given + 1;
+			wrong := wrong + (got <> ALL (takers))::integer;
+		END IF;
+	END LOOP;
+	RETURN NEXT;
+END $$;
+UPDATE leadflow.team_members SET active = true WHERE id > 1000;
+SELECT wrong, stands_in_wrong, leads = given + waited AS counted, given > 100 AS many, waited > 5 AS some FROM random_team(300, 'round_robin');
+DELETE FROM leadflow.leads;
+SELECT wrong, stands_in_wrong, leads = given + waited AS counted, given > 100 AS many, waited > 5 AS some FROM random_team(300, 'least_loaded');
+-- everybody back at once: less than one lead is due to anybody, so that there is no burst for those who were away
+UPDATE leadflow.routing_rules SET strategy = 'round_robin';
+DELETE FROM leadflow.leads;
+DELETE FROM leadflow.absences;
+UPDATE leadflow.team_members SET active = true, capacity = NULL, calendar_id = NULL WHERE id > 1000;
+SELECT mqls(3001, 3400);
+UPDATE leadflow.leads SET stage = 'sql' WHERE id BETWEEN 3001 AND 3400;
+SELECT max(abs(got - n * m.weight / total)) < 2 AS fair, count(*) AS points
+FROM (SELECT id, weight, sum(weight) OVER ()::numeric AS total FROM leadflow.team_members WHERE id BETWEEN 1001 AND 1009) m
+CROSS JOIN LATERAL (SELECT row_number() OVER (ORDER BY l.id) AS n, count(*) FILTER (WHERE l.owner_id = m.id) OVER (ORDER BY l.id) AS got
+	FROM leadflow.leads l WHERE l.id > 3000) l;
+SELECT * FROM leadflow.verify();
