@@ -489,13 +489,17 @@ start_clocks(const SlaConfig *config, const Move *const *moves, int n)
  * ---------------------------------------------------------------------
  */
 
+/*
+ * Each row that is written is found by its key: were the leads asked of it, too, the planner, to
+ * whom an array has ten elements, would compare every row with every other.
+ */
 static void
 settle_handoffs(Datum leads)
 {
 	static EngineStatement statement = {
 		"UPDATE leadflow.handoffs h SET first_touch_at = f.first_touch_at, touches = f.touches"
 		" FROM leadflow._handoff_facts f"
-		" WHERE f.handoff_id = h.id AND h.lead_id = ANY ($1) AND f.lead_id = ANY ($1)"
+		" WHERE f.handoff_id = h.id AND f.lead_id = ANY ($1)"
 		" AND (h.first_touch_at, h.touches) IS DISTINCT FROM (f.first_touch_at, f.touches)",
 		1, {INT8ARRAYOID}
 	};
@@ -517,7 +521,7 @@ settle_clocks(Datum leads)
 		" member_id = CASE WHEN f.stopped_at IS NULL THEN l.owner_id"
 		"  WHEN c.stopped_at IS NULL THEN coalesce(c.member_id, l.owner_id) ELSE c.member_id END"
 		" FROM leadflow._clock_facts f JOIN leadflow.leads l ON l.id = f.lead_id"
-		" WHERE f.clock_id = c.id AND c.lead_id = ANY ($1) AND f.lead_id = ANY ($1)"
+		" WHERE f.clock_id = c.id AND f.lead_id = ANY ($1)"
 		" AND (c.stopped_at IS DISTINCT FROM f.stopped_at"
 		"  OR f.outcome IS NOT NULL AND c.state <> f.outcome"
 		"  OR f.outcome IS NULL AND c.member_id IS DISTINCT FROM l.owner_id)",
