@@ -7,7 +7,7 @@ COMMENT ON FUNCTION leadflow._turns(integer[], integer) IS
 
 CREATE OR REPLACE FUNCTION leadflow._routed_owner(lead_id bigint) RETURNS bigint
 	AS 'MODULE_PATHNAME', 'leadflow_routed_owner'
-	LANGUAGE C STRICT VOLATILE;
+	LANGUAGE C STRICT STABLE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION leadflow._routed_owner(bigint) IS
 'Internal. Within the engine''s own update of leads: whose the lead is to be; NULL = nobody''s, and anywhere else.';
 
