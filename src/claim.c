@@ -46,7 +46,10 @@ require(FunctionCallInfo fcinfo, int argument, const char *name)
 
 /* ---- the sweep ----------------------------------------------------------- */
 
-/* In the queues where somebody is there, who waits longest first. */
+/*
+ * In the queues where somebody is there, who waits longest first, and no more than there is room
+ * for: what is locked here can't be claimed meanwhile.
+ */
 static void
 find_waiting(IdSet *leads, TimestampTz at)
 {
@@ -55,12 +58,14 @@ find_waiting(IdSet *leads, TimestampTz at)
 
 	for (int q = 0; q < nqueues; q++)
 	{
-		int			n;
+		const char *queue = queues[q] ? queues[q] : route_last_queue();
+		int64		room = queue ? route_queue_room(queue, at) : 0;
 		int64	   *found;
+		int			n;
 
-		if (queues[q] ? !route_queue_open(queues[q], at) : route_last_queue() == NULL)
+		if (room == 0)
 			continue;
-		found = waiting_leads(queues[q], RELEASE_BATCH, &n);
+		found = waiting_leads(queues[q], room < 0 ? RELEASE_BATCH : (int) Min(room, RELEASE_BATCH), true, &n);
 		for (int i = 0; i < n; i++)
 			ids_add(leads, found[i]);
 	}
@@ -136,7 +141,7 @@ compare_heat(const void *a, const void *b)
 static Hot *
 hottest_waiting(const char *queue, TimestampTz at, int *n)
 {
-	int64	   *leads = waiting_leads(queue, 0, n);
+	int64	   *leads = waiting_leads(queue, 0, false, n);
 	ScoreRow   *scores = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(ScoreRow) * (*n + 1));
 	bool	   *found = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(bool) * (*n + 1));
 	Hot		   *hot = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Hot) * (*n + 1));

@@ -453,27 +453,27 @@ waiting_queues(int *n)
 }
 
 int64 *
-waiting_leads(const char *queue, int limit, int *n)
+waiting_leads(const char *queue, int limit, bool given, int *n)
 {
 	static EngineStatement in_queue = {
 		"SELECT DISTINCT w.lead_id FROM (SELECT h.lead_id FROM leadflow.handoffs h WHERE " WAITS
-		"  AND h.queue = $1 ORDER BY h.id LIMIT nullif($2, 0)) w ORDER BY 1",
-		2, {TEXTOID, INT8OID}
+		"  AND h.queue = $3 AND NOT ($2 AND h.why LIKE '%to be claimed') ORDER BY h.id LIMIT nullif($1, 0)) w ORDER BY 1",
+		3, {INT8OID, BOOLOID, TEXTOID}
 	};
 	static EngineStatement in_none = {
 		"SELECT DISTINCT w.lead_id FROM (SELECT h.lead_id FROM leadflow.handoffs h WHERE " WAITS
-		"  AND h.queue IS NULL ORDER BY h.id LIMIT nullif($1, 0)) w ORDER BY 1",
-		1, {INT8OID}
+		"  AND h.queue IS NULL AND NOT ($2 AND h.why LIKE '%to be claimed') ORDER BY h.id LIMIT nullif($1, 0)) w ORDER BY 1",
+		2, {INT8OID, BOOLOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
 	EngineContext engine;
 	int64	   *leads;
-	Datum		values[2];
+	Datum		values[3];
 
 	engine_enter(&engine);
-	values[0] = values[1] = Int64GetDatum(limit);
-	if (queue)
-		values[0] = CStringGetTextDatum(queue);
+	values[0] = Int64GetDatum(limit);
+	values[1] = BoolGetDatum(given);
+	values[2] = queue ? CStringGetTextDatum(queue) : (Datum) 0;
 	*n = (int) engine_query(queue ? &in_queue : &in_none, values, NULL);
 	leads = MemoryContextAllocHuge(caller, sizeof(int64) * (*n + 1));
 	for (int i = 0; i < *n; i++)

@@ -96,8 +96,11 @@ typedef struct WaitingLead
 /* Queues in which leads wait, in order of name; NULL stands for no queue, and is the last. */
 extern char **waiting_queues(int *n);
 
-/* Leads that wait there (NULL: in none), at most "limit" (0 = all), who waits longest first; by id. */
-extern int64 *waiting_leads(const char *queue, int limit, int *n);
+/*
+ * Leads that wait there (NULL: in none), at most "limit" (0 = all), who waits longest first; by
+ * id.  "given": but for those that wait to be claimed.
+ */
+extern int64 *waiting_leads(const char *queue, int limit, bool given, int *n);
 
 /* Locks those of them that nobody else has and that still wait; by id. */
 extern WaitingLead *waiting_lock(const int64 *leads, int n, int *nlocked);

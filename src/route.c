@@ -706,25 +706,44 @@ route_last_queue(void)
 	return NULL;
 }
 
-bool
-route_queue_open(const char *queue, TimestampTz at)
+int64
+route_queue_room(const char *queue, TimestampTz at)
 {
+	const RoutingConfig *config = routing_config();
+	const RoutingQueue *found = NULL;
 	Route		route;
+	IdSet		takers = {0};
+	int64	   *loads;
+	int64		room = 0;
 
-	route_begin(&route, at, true);
-	for (int q = 0; q < route.config->nqueues; q++)
+	for (int q = 0; q < config->nqueues; q++)
 	{
-		const RoutingQueue *found = &route.config->queues[q];
-
-		if (strcmp(found->name, queue) != 0)
-			continue;
-		for (int i = 0; i < found->nmembers; i++)
-		{
-			int			taker = taker_of(&route, found->members[i]);
-
-			if (taker >= 0 && routing_at_work(&route.config->people[taker], at))
-				return true;
-		}
+		if (strcmp(config->queues[q].name, queue) == 0)
+			found = &config->queues[q];
 	}
-	return false;
+	if (found == NULL)
+		return 0;
+	route_begin(&route, at, true);
+	for (int i = 0; i < found->nmembers; i++)
+	{
+		int			taker = taker_of(&route, found->members[i]);
+
+		if (taker < 0 || !routing_at_work(&config->people[taker], at))
+			continue;
+		if (config->people[taker].capacity < 0)
+			return -1;
+		ids_add(&takers, config->people[taker].id);
+	}
+	if (takers.n == 0)
+		return 0;
+	ids_sort(&takers);
+	loads = palloc_array(int64, takers.n);
+	member_loads(takers.ids, takers.n, loads);
+	for (int i = 0; i < takers.n; i++)
+	{
+		const RoutingPerson *person = &config->people[routing_person(config->people, config->npeople, takers.ids[i])];
+
+		room += Max(person->capacity - loads[i], 0);
+	}
+	return room;
 }

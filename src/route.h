@@ -43,7 +43,7 @@ extern bool route_queue(RouteLead *leads, int n, const char *queue, int64 barred
 /* The queue of leads that no condition is for; NULL = there is none. */
 extern const char *route_last_queue(void);
 
-/* Is somebody of a queue present and at work?  Capacity is not looked at. */
-extern bool route_queue_open(const char *queue, TimestampTz at);
+/* How many leads those of a queue could take who are present and at work: 0 = nobody is, -1 = any number. */
+extern int64 route_queue_room(const char *queue, TimestampTz at);
 
 #endif							/* LEADFLOW_ROUTE_H */
