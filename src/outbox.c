@@ -34,6 +34,7 @@
 #include "spi.h"
 #include "stage_store.h"
 #include "subscription.h"
+#include "table_insert.h"
 
 /* ---- what a notice says -------------------------------------------------- */
 
@@ -253,6 +254,46 @@ row_every(const OutboxRow *row)
 	"INSERT INTO leadflow.notifications (" OUTBOX_COLUMNS ", created_at, next_attempt_at)" \
 	" SELECT lead_id, event, recipient_id, queue, team, channel, subscription_id, payload::jsonb, $9, $9"
 
+/* Without SQL, as most are written; false = it is not to be done. */
+static bool
+write_plain(const OutboxRows *rows)
+{
+	static const char *const columns[] = {
+		"lead_id", "event", "recipient_id", "queue", "team", "channel", "subscription_id", "payload",
+		"created_at", "next_attempt_at"
+	};
+	Datum		now = TimestampTzGetDatum(clock_wall());
+	TableInsert insert;
+
+	if (rows->guarded || !table_insert_begin(&insert, "notifications", columns, lengthof(columns), rows->n))
+		return false;
+	for (int i = 0; i < rows->n; i++)
+	{
+		const OutboxRow *row = &rows->rows[i];
+		const char *channel = row->subscription ? row->subscription->channel : "inbox";
+		Datum		values[lengthof(columns)];
+		bool		nulls[lengthof(columns)] = {false};
+
+		values[0] = Int64GetDatum(row_lead(row));
+		nulls[0] = row_lead(row) == 0;
+		values[1] = CStringGetTextDatum(row->notice->event);
+		values[2] = Int64GetDatum(row->recipient_id);
+		nulls[2] = row->recipient_id == 0;
+		values[3] = row->queue ? CStringGetTextDatum(row->queue) : (Datum) 0;
+		nulls[3] = row->queue == NULL;
+		values[4] = row->team ? CStringGetTextDatum(row->team) : (Datum) 0;
+		nulls[4] = row->team == NULL;
+		values[5] = CStringGetTextDatum(channel);
+		values[6] = Int64GetDatum(row_subscription(row));
+		nulls[6] = row_subscription(row) == 0;
+		values[7] = DirectFunctionCall1(jsonb_in, CStringGetDatum(row->payload));
+		values[8] = values[9] = now;
+		(void) table_insert_row(&insert, values, nulls);
+	}
+	table_insert_end(&insert);
+	return true;
+}
+
 static void
 write_rows(const OutboxRows *rows)
 {
@@ -288,6 +329,8 @@ write_rows(const OutboxRows *rows)
 	EngineContext engine;
 	Datum		values[10];
 
+	if (write_plain(rows))
+		return;
 	for (int i = 0; i < n; i++)
 	{
 		const OutboxRow *row = &rows->rows[i];
