@@ -18,6 +18,7 @@
 #include "access/tableam.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
@@ -524,14 +525,15 @@ waiting_lock(const int64 *leads, int n, int *nlocked)
 	return waiting;
 }
 
-int64 *
-member_leads(int64 member_id, bool **offered, int *n)
+/* The leads of a member that sales has in hand, by id. */
+static int64 *
+leads_in_hand(int64 member_id, bool **offered, int *n)
 {
 	static EngineStatement statement = {
 		"SELECT l.id, (SELECT s.category = 'handoff' FROM leadflow.stages s WHERE s.name = l.stage)"
 		" FROM leadflow.leads l WHERE l.owner_id = $1 AND l.stage = ANY (ARRAY("
 		"  SELECT name FROM leadflow.stages WHERE category IN ('handoff', 'sales')))"
-		" ORDER BY l.id FOR NO KEY UPDATE OF l",
+		" ORDER BY l.id",
 		1, {INT8OID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
@@ -540,7 +542,7 @@ member_leads(int64 member_id, bool **offered, int *n)
 	int64	   *leads;
 
 	engine_enter(&engine);
-	*n = (int) engine_execute(&statement, &id, NULL);
+	*n = (int) engine_query(&statement, &id, NULL);
 	leads = MemoryContextAllocHuge(caller, sizeof(int64) * (*n + 1));
 	*offered = MemoryContextAllocHuge(caller, sizeof(bool) * (*n + 1));
 	for (int i = 0; i < *n; i++)
@@ -549,6 +551,36 @@ member_leads(int64 member_id, bool **offered, int *n)
 		(*offered)[i] = spi_bool(i, 2);
 	}
 	engine_leave(&engine);
+	return leads;
+}
+
+/* Locked one by one, since SELECT ... FOR UPDATE would fail under REPEATABLE READ where it had waited. */
+int64 *
+member_leads(int64 member_id, bool **offered, int *n)
+{
+	int			nfound;
+	int			count = 0;
+	int			f = 0;
+	int64	   *found = leads_in_hand(member_id, offered, &nfound);
+	int64	   *leads;
+
+	for (int i = 0; i < nfound; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) row_lock_named("leads", found[i], LockTupleNoKeyExclusive);
+	}
+	/* those that are the member's still, now that nobody else writes */
+	leads = leads_in_hand(member_id, offered, n);
+	for (int i = 0; i < *n; i++)
+	{
+		while (f < nfound && found[f] < leads[i])
+			f++;
+		if (f == nfound || found[f] != leads[i])
+			continue;
+		leads[count] = leads[i];
+		(*offered)[count++] = (*offered)[i];
+	}
+	*n = count;
 	return leads;
 }
 
