@@ -7,10 +7,10 @@ JOIN leadflow.leads l ON l.id = r.lead_id
 CROSS JOIN LATERAL (
 	SELECT r.rejected_by AS member_id, 'rejected it' AS part
 	UNION
-	SELECT o.owner_id, 'had it in this cycle'
+	SELECT o.owner_id, 'had it in this cycle' AS part
 	FROM (VALUES (r.owner_id), (l.owner_id)) o (owner_id)
 	UNION
-	SELECT h.owner_id, 'had it in this cycle'
+	SELECT h.owner_id, 'had it in this cycle' AS part
 	FROM leadflow.handoffs h
 	WHERE h.lead_id = r.lead_id AND h.offered_at >= (
 		-- the cycle that the lead was in before the move, which may have begun another
@@ -23,10 +23,10 @@ CROSS JOIN LATERAL (
 			FROM leadflow.stage_history m
 			WHERE m.lead_id = r.lead_id AND m.id = r.history_id))
 	UNION
-	SELECT o.owner_id, 'owns its campaign'
+	SELECT o.owner_id, 'owns its campaign' AS part
 	FROM (VALUES (r.campaign_owner_id)) o (owner_id)
 	UNION
-	SELECT c.owner_id, 'owns its campaign'
+	SELECT c.owner_id, 'owns its campaign' AS part
 	FROM leadflow.campaigns c
 	WHERE c.id IN (r.campaign_id, l.campaign_id)
 ) p

@@ -202,6 +202,22 @@ $node->safe_psql('original', q{
 	DELETE FROM leadflow.activities WHERE kind = 'cta_click' AND lead_id % 10 = 2;
 	DELETE FROM leadflow.leads WHERE id = 199 AND stage = 'lead';
 	SELECT * FROM leadflow.check_sla();
+
+	-- Of everything that hangs on the hand-off there is something, some of it open.
+	INSERT INTO leadflow.absences (member_id, during, cover_id) VALUES (2, '[2026-04-01, 2026-04-08)', 4);
+	INSERT INTO leadflow.routing_rules (position, name, condition, queue_id, strategy) VALUES (5, 'large', '$.company_size > 500', 1, 'least_loaded');
+	INSERT INTO leadflow.nurture_programs (name, condition, revisit_after) VALUES ('web', '$.source == "web"', '30 days');
+	INSERT INTO leadflow.contact_limits (name, channel, max_messages, per) VALUES ('weekly', 'email', 1, '7 days');
+	INSERT INTO leadflow.contact_permissions (lead_id, channel, status, basis) VALUES (1, 'email', 'granted', 'consent');
+	INSERT INTO leadflow.subscriptions (event, condition, team, channel) VALUES ('lead.rejected', '$.score > 1', 'leadership', 'slack');
+	INSERT INTO leadflow.lead_aliases (source, key, lead_id) VALUES ('hubspot', 'h-1', 1);
+	INSERT INTO leadflow.lead_feedback (lead_id, member_id, rating, comment) VALUES (1, 2, 4, 'good');
+	INSERT INTO leadflow.activities (lead_id, kind) VALUES (1, 'marketing_email'), (1, 'marketing_email'), (6, 'unsubscribe');
+	SELECT leadflow.reserve_contact(5, 'email');
+	UPDATE leadflow.leads SET stage = 'rejected', stage_reason = 'no_budget', stage_by = 'sue@example.com' WHERE stage = 'sql' AND id % 7 IN (2, 3);
+	SELECT leadflow.review(min(l.id), 'overturn', 'mara@example.com') FROM leadflow.leads l WHERE l.stage = 'rejected';
+	SELECT count(leadflow.ack_notifications(ARRAY[c.id])) FROM leadflow.claim_notifications(20, 'test') c WHERE c.id % 2 = 0;
+	SELECT leadflow.merge_leads(7, 9), leadflow.erase_lead(10);
 });
 # What a site makes of its own on our tables.
 $node->safe_psql('original', q{
@@ -237,6 +253,10 @@ is( $node->safe_psql('original', q{
 		SELECT (SELECT count(*) > 20 FROM leadflow.handoffs), (SELECT count(*) > 20 FROM leadflow.sla_clocks),
 			(SELECT count(*) > 5 FROM leadflow.attribution_credits), (SELECT count(*) > 0 FROM public.seen)}),
 	't|t|t|t', 'and hand-offs, clocks, credits');
+is( $node->safe_psql('original', q{
+		SELECT string_agg(t, ' ') FROM unnest('{reviews,review_votes,nurture_enrolments,contact_reservations,contact_violations,notifications,lead_aliases,erased_leads}'::text[]) t
+		WHERE (xpath('/row/c/text()', query_to_xml(format('SELECT count(*) AS c FROM leadflow.%I', t), false, true, '')))[1]::text = '0'}),
+	'', 'and something of everything that hangs on them');
 is_verified($node, 'original');
 
 my $catalog = catalog('original');
