@@ -207,10 +207,10 @@ static struct Source
 		{"SELECT offered_at, why FROM leadflow.handoffs WHERE lead_id = $1 ORDER BY offered_at", 1, {INT8OID}}
 	},
 	[CONTACT_HISTORY] = {
-		"stage_history", NULL, false, 2,
-		{"entered_at", "to_stage"},
-		{TIMESTAMPTZOID, TEXTOID},
-		{"SELECT entered_at, to_stage FROM leadflow.stage_history WHERE lead_id = $1 ORDER BY entered_at, id", 1, {INT8OID}}
+		"stage_history", NULL, false, 3,
+		{"entered_at", "to_stage", "merged_from"},
+		{TIMESTAMPTZOID, TEXTOID, INT8OID},
+		{"SELECT entered_at, to_stage, merged_from FROM leadflow.stage_history WHERE lead_id = $1 ORDER BY entered_at, id", 1, {INT8OID}}
 	}
 };
 
@@ -462,7 +462,9 @@ add_stay(Reading *reading, TimestampTz since, Datum stage)
 static void
 read_stay(const Datum *values, const bool *nulls, void *arg)
 {
-	add_stay(arg, DatumGetTimestampTz(values[0]), values[1]);
+	/* a duplicate's history ended with the merge: it says nothing of the lead since */
+	if (nulls[2])
+		add_stay(arg, DatumGetTimestampTz(values[0]), values[1]);
 }
 
 static int

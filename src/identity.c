@@ -142,7 +142,7 @@ merge(Merge *merge)
 	{
 		merge_facts(merge);
 		if (merge->adopt)
-			transition_merge(merge->keep, merge->stage);
+			transition_merge(merge->keep, merge->stage, merge->at);
 		merge_records(merge);
 		merge_end(merge);
 	}

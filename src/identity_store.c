@@ -260,16 +260,18 @@ merge_facts(const Merge *merge)
 		{"DELETE FROM leadflow.deal_contacts d USING leadflow.deal_contacts k"
 			" WHERE d.lead_id = $2 AND k.deal_id = d.deal_id AND k.lead_id = $1", MERGE_ARGS},
 		{"UPDATE leadflow.deal_contacts SET lead_id = $1 WHERE lead_id = $2", MERGE_ARGS},
-		/* one who is told twice that the lead is active again is told once */
-		{"DELETE FROM leadflow.notifications n WHERE n.lead_id = $2 AND n.event = 'lead.active_again'"
-			" AND n.delivered_at IS NULL AND n.dead_at IS NULL AND n.attempts = 0 AND EXISTS ("
-			"  SELECT FROM leadflow.notifications k WHERE k.lead_id = $1 AND k.event = n.event"
-			"  AND k.delivered_at IS NULL AND k.dead_at IS NULL"
-			"  AND k.recipient_id IS NOT DISTINCT FROM n.recipient_id"
-			"  AND k.subscription_id IS NOT DISTINCT FROM n.subscription_id)", MERGE_ARGS},
-		{"UPDATE leadflow.notifications SET lead_id = $1,"
-			" payload = CASE WHEN payload ? 'lead_id' THEN jsonb_set(payload, '{lead_id}', to_jsonb($1)) ELSE payload END"
-			" WHERE lead_id = $2", MERGE_ARGS}
+		{"UPDATE leadflow.notifications SET lead_id = $1 WHERE lead_id = $2", MERGE_ARGS},
+		/* that it is active again is told once: to whoever has it now, else what was written first */
+		{"DELETE FROM leadflow.notifications n USING (SELECT x.id, row_number() OVER (PARTITION BY x.subscription_id"
+			"   ORDER BY x.recipient_id IS NOT DISTINCT FROM l.owner_id DESC, x.id) AS nth"
+			"  FROM leadflow.notifications x JOIN leadflow.leads l ON l.id = x.lead_id"
+			"  WHERE x.lead_id = $1 AND x.event = 'lead.active_again' AND x.delivered_at IS NULL AND x.dead_at IS NULL) o"
+			" WHERE n.id = o.id AND o.nth > 1 AND n.delivered_at IS NULL AND n.dead_at IS NULL", MERGE_ARGS},
+		/* what waited for somebody has got an owner */
+		{"UPDATE leadflow.handoffs h SET owner_id = l.owner_id, assigned_at = greatest($3, h.offered_at),"
+			" why = CASE WHEN h.why IN ('imported', 'quiet load', 'reassigned') THEN h.why ELSE 'merged' END"
+			" FROM leadflow.leads l WHERE l.id = $1 AND h.lead_id = $1 AND h.decided_at IS NULL AND h.owner_id IS NULL"
+			" AND l.owner_id IS NOT NULL", MERGE_ARGS}
 	};
 
 	merge_attributes(merge);
@@ -285,16 +287,16 @@ void
 merge_records(const Merge *merge)
 {
 	static EngineStatement before[] = {
-		/* an offer that was open is one that was passed on */
-		{"UPDATE leadflow.handoffs k SET why = 'merged', queue = d.queue FROM leadflow.handoffs d"
-			" WHERE $4 AND k.lead_id = $1 AND k.decided_at IS NULL AND d.lead_id = $2 AND d.decided_at IS NULL", MERGE_ARGS},
+		/* the offer that the merge has made goes on with the duplicate's: one that waited waits still */
+		{"UPDATE leadflow.handoffs k SET why = CASE WHEN d.why IN ('imported', 'quiet load') THEN d.why ELSE 'merged' END,"
+			"  queue = d.queue FROM leadflow.handoffs d"
+			" WHERE $4 AND k.lead_id = $1 AND k.decided_at IS NULL AND k.why = 'quiet load' AND k.offered_at >= $3"
+			" AND d.lead_id = $2 AND d.decided_at IS NULL", MERGE_ARGS},
 		{"UPDATE leadflow.handoffs SET lead_id = $1, merged_from = coalesce(merged_from, $2),"
 			" decision = CASE WHEN decided_at IS NULL THEN 'merged' ELSE decision END,"
 			" decided_at = coalesce(decided_at, (SELECT max(h.left_at) FROM leadflow.stage_history h"
 			"  WHERE h.lead_id = $1 AND h.merged_from = $2)) WHERE lead_id = $2", MERGE_ARGS},
-		{"UPDATE leadflow.handoffs h SET owner_id = l.owner_id FROM leadflow.leads l"
-			" WHERE l.id = $1 AND h.lead_id = $1 AND h.decided_at IS NULL AND h.owner_id IS NULL", MERGE_ARGS},
-		{"UPDATE leadflow.score_state k SET watch = (k.watch & ~8) | (d.watch & 2)"
+		{"UPDATE leadflow.score_state k SET watch = (k.watch & ~8) | (d.watch & 34)"
 			" | (CASE WHEN $4 THEN d.watch ELSE k.watch END & 8)"
 			" FROM leadflow.score_state d WHERE k.lead_id = $1 AND d.lead_id = $2", MERGE_ARGS},
 		{"UPDATE leadflow.reviews r SET closed_at = greatest($3, r.opened_at), closed_by = 'moved'"
@@ -302,9 +304,15 @@ merge_records(const Merge *merge)
 		{"UPDATE leadflow.reviews r SET lead_id = $1, history_id = CASE WHEN r.closed_at IS NULL THEN"
 			"  (SELECT h.id FROM leadflow.stage_history h WHERE h.lead_id = $1 AND h.left_at IS NULL) ELSE r.history_id END"
 			" WHERE r.lead_id = $2", MERGE_ARGS},
-		{"UPDATE leadflow.nurture_enrolments k SET revisit_on = coalesce(d.revisit_on, k.revisit_on)"
+		/* nobody changes the program by being merged, and what took the duplicate in takes the lead */
+		{"UPDATE leadflow.nurture_enrolments k SET program_id = d.program_id, reason = d.reason, revisit_on = d.revisit_on"
 			" FROM leadflow.nurture_enrolments d"
 			" WHERE $4 AND k.lead_id = $1 AND k.left_at IS NULL AND d.lead_id = $2 AND d.left_at IS NULL", MERGE_ARGS},
+		{"INSERT INTO leadflow.nurture_enrolments (lead_id, program_id, enrolled_at, reason, revisit_on)"
+			" SELECT l.id, d.program_id, greatest($3, d.enrolled_at), d.reason, d.revisit_on"
+			" FROM leadflow.leads l CROSS JOIN leadflow.nurture_enrolments d"
+			" WHERE l.id = $1 AND l.stage = 'nurture' AND d.lead_id = $2 AND d.left_at IS NULL"
+			" ON CONFLICT (lead_id) WHERE left_at IS NULL DO NOTHING", MERGE_ARGS},
 		{"UPDATE leadflow.nurture_enrolments e SET lead_id = $1,"
 			" left_for = CASE WHEN e.left_at IS NULL THEN l.stage ELSE e.left_for END,"
 			" left_at = coalesce(e.left_at, greatest($3, e.enrolled_at))"
@@ -341,7 +349,8 @@ merge_end(const Merge *merge)
 	static EngineStatement statement = {
 		"WITH d AS (DELETE FROM leadflow.leads WHERE id = $2 RETURNING external_id, stage, revisit_on)"
 		" UPDATE leadflow.leads k SET external_id = coalesce(k.external_id, d.external_id),"
-		"  revisit_on = CASE WHEN $4 THEN d.revisit_on WHEN d.stage = k.stage THEN coalesce(k.revisit_on, d.revisit_on)"
+		"  revisit_on = CASE WHEN $4 THEN coalesce(d.revisit_on, k.revisit_on)"
+		"   WHEN d.stage = k.stage THEN coalesce(k.revisit_on, d.revisit_on)"
 		"   ELSE k.revisit_on END"
 		" FROM d WHERE k.id = $1",
 		MERGE_ARGS
@@ -383,6 +392,13 @@ identity_erase(int64 lead_id, TimestampTz at)
 	};
 	static EngineStatement texts[] = {
 		{"DELETE FROM leadflow.lead_aliases WHERE lead_id = $1", 1, {INT8OID}},
+		/* briefs of others name their colleagues, each with the id that it had */
+		{"UPDATE leadflow.notifications n SET payload = jsonb_set(n.payload, '{brief}', to_jsonb("
+			"  regexp_replace(n.payload ->> 'brief', '(^|\n)Account: [^\n]*', '\\1Account: (erased)')))"
+			" FROM (SELECT '[(]lead (' || string_agg(DISTINCT i.id::text, '|') || '), ' AS named"
+			"  FROM (SELECT $1 UNION SELECT h.merged_from FROM leadflow.stage_history h"
+			"   WHERE h.lead_id = $1 AND h.merged_from IS NOT NULL) i (id)) x"
+			" WHERE n.lead_id <> $1 AND n.event = 'lead.handed_off' AND n.payload ->> 'brief' ~ x.named", 1, {INT8OID}},
 		/* what the lead looked at is an asset of ours, what others wrote to it is not */
 		{"UPDATE leadflow.activities a SET properties = NULL,"
 			" content = CASE WHEN (SELECT k.role FROM leadflow.activity_kinds k WHERE k.kind = a.kind) = 'engagement'"

@@ -64,7 +64,7 @@ nurture_enrol(int64 program_id, const int64 *leads, int n)
 		"   ((h.entered_at + p.revisit_after) AT TIME ZONE s.time_zone)::date,"
 		"   CASE WHEN p.revisit_after IS NOT NULL THEN (h.entered_at AT TIME ZONE s.time_zone)::date + 1 END))"
 		" FROM leadflow.leads l"
-		" CROSS JOIN LATERAL (SELECT h.* FROM leadflow.stage_history h WHERE h.lead_id = l.id"
+		" CROSS JOIN LATERAL (SELECT h.* FROM leadflow.stage_history h WHERE h.lead_id = l.id AND h.merged_from IS NULL"
 		"  ORDER BY h.entered_at DESC, h.id DESC LIMIT 1) h"
 		" CROSS JOIN leadflow.settings s CROSS JOIN leadflow.nurture_programs p"
 		" WHERE l.id = ANY ($1) AND p.id = $2 ORDER BY l.id"
@@ -89,8 +89,8 @@ nurture_leave(const int64 *leads, int n)
 	static EngineStatement leave = {
 		"UPDATE leadflow.nurture_enrolments e SET left_at = h.entered_at, left_for = h.to_stage"
 		" FROM leadflow.stage_history h WHERE e.lead_id = ANY ($1) AND e.left_at IS NULL"
-		" AND h.lead_id = e.lead_id AND h.from_stage = 'nurture'"
-		" AND NOT EXISTS (SELECT FROM leadflow.stage_history n WHERE n.lead_id = h.lead_id"
+		" AND h.lead_id = e.lead_id AND h.merged_from IS NULL AND h.from_stage = 'nurture'"
+		" AND NOT EXISTS (SELECT FROM leadflow.stage_history n WHERE n.lead_id = h.lead_id AND n.merged_from IS NULL"
 		"  AND n.from_stage = 'nurture' AND (n.entered_at, n.id) > (h.entered_at, h.id))",
 		1, {INT8ARRAYOID}
 	};

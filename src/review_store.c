@@ -60,7 +60,7 @@ review_open(const int64 *leads, int n, TimestampTz at, ReviewOpening opening, in
 		"   greatest(h.entered_at, $2) + (SELECT s.review_within FROM leadflow.settings s),"
 		"   h.reason, h.note, h.actor_id, l.owner_id, l.campaign_id, c.owner_id"
 		"  FROM leadflow.leads l"
-		"  CROSS JOIN LATERAL (SELECT h.* FROM leadflow.stage_history h WHERE h.lead_id = l.id"
+		"  CROSS JOIN LATERAL (SELECT h.* FROM leadflow.stage_history h WHERE h.lead_id = l.id AND h.merged_from IS NULL"
 		"   ORDER BY h.entered_at DESC, h.id DESC LIMIT 1) h"
 		"  LEFT JOIN leadflow.campaigns c ON c.id = l.campaign_id"
 		"  WHERE l.id = ANY ($1) AND NOT EXISTS (SELECT FROM leadflow.reviews d"

@@ -808,10 +808,11 @@ transition_onward(const NextMove *moves, int n)
 }
 
 void
-transition_merge(int64 lead_id, const char *to_stage)
+transition_merge(int64 lead_id, const char *to_stage, TimestampTz at)
 {
+	StageUpdateLead lead = {.lead_id = lead_id, .at = at};
 	StageUpdate update = {
-		.kind = STAGE_UPDATE_SYSTEM, .reason = TRANSITION_MERGED, .leads = leads_of(&lead_id, 1), .nleads = 1
+		.kind = STAGE_UPDATE_SYSTEM, .reason = TRANSITION_MERGED, .leads = &lead, .nleads = 1
 	};
 
 	stage_write(&update, to_stage, NULL, 0);

@@ -42,7 +42,7 @@ extern void transition_revisit(const int64 *leads, int n);
 
 /* To the stage of a duplicate that went further, from wherever the lead stands; the row is locked. */
 #define TRANSITION_MERGED "merged"
-extern void transition_merge(int64 lead_id, const char *to_stage);
+extern void transition_merge(int64 lead_id, const char *to_stage, TimestampTz at);
 
 /*
  * Moves by the system that follow from a reason or a verdict, of those leads that

@@ -51,9 +51,13 @@ CREATE OR REPLACE FUNCTION leadflow._handoff_briefs(leads bigint[]) RETURNS TABL
 							LIMIT 1) || ')', '')
 						|| CASE o.touches WHEN 0 THEN ', no touch' WHEN 1 THEN ', 1 touch' ELSE ', ' || o.touches || ' touches' END
 					FROM leadflow.handoffs o
-					WHERE o.lead_id = l.id
+					WHERE o.lead_id = l.id AND (l.stage <> ALL (x.in_hand) OR o.id IS DISTINCT FROM (
+						-- the present one: a duplicate's may be younger
+						SELECT c.id FROM leadflow.handoffs c
+						WHERE c.lead_id = l.id AND c.merged_from IS NULL
+						ORDER BY c.offered_at DESC, c.id DESC
+						LIMIT 1))
 					ORDER BY o.offered_at DESC, o.id DESC
-					OFFSET CASE WHEN l.stage = ANY (x.in_hand) THEN 1 ELSE 0 END
 					LIMIT 3), '; '), ''),
 				(
 					SELECT 'nurture "' || (SELECT p.name FROM leadflow.nurture_programs p WHERE p.id = n.program_id) || '"'

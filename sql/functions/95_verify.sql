@@ -1044,10 +1044,24 @@ BEGIN
 		SELECT h.lead_id, h.entered_at, array_agg(coalesce(h.left_at, 'infinity')) AS ends,
 			nullif(max(coalesce(h.left_at, 'infinity')), 'infinity') AS left_at
 		FROM leadflow.stage_history h
-		WHERE h.lead_id BETWEEN $1 AND $2 AND h.to_stage = 'nurture' AND h.merged_from IS NULL
+		WHERE h.lead_id BETWEEN $1 AND $2 AND h.to_stage = 'nurture'
 		GROUP BY h.lead_id, h.entered_at
 	) h ON h.lead_id = e.lead_id AND h.entered_at = e.enrolled_at
-	WHERE e.lead_id BETWEEN $1 AND $2 AND coalesce(e.left_at, 'infinity') <> ALL (h.ends);
+	WHERE e.lead_id BETWEEN $1 AND $2 AND coalesce(e.left_at, 'infinity') <> ALL (h.ends)
+	UNION ALL
+	SELECT
+		'nurture_enrolments',
+		format('%s of lead %s', e.id, e.lead_id),
+		'in it',
+		format('in stage %s', l.stage),
+		e.lead_id,
+		NULL
+	FROM leadflow.nurture_enrolments e
+	JOIN leadflow.leads l ON l.id = e.lead_id AND l.id BETWEEN $1 AND $2
+	WHERE e.lead_id BETWEEN $1 AND $2 AND e.left_at IS NULL AND l.stage <> 'nurture'
+		-- else it is reported above
+		AND NOT EXISTS (SELECT FROM leadflow.stage_history h
+			WHERE h.lead_id = e.lead_id AND h.entered_at = e.enrolled_at AND h.to_stage = 'nurture');
 END
 $$;
 COMMENT ON FUNCTION leadflow._verify_reviews(bigint, bigint) IS

@@ -175,16 +175,27 @@ CROSS JOIN leadflow.settings s
 JOIN leadflow.leads l ON l.id = h.lead_id
 LEFT JOIN LATERAL (
 	SELECT r.* FROM leadflow.reviews r
-	WHERE r.lead_id = h.lead_id AND r.history_id = h.id
+	WHERE r.lead_id = h.lead_id AND (r.history_id = h.id OR (
+		-- the case of a duplicate that goes on hangs on the lead's own move, by the merge
+		h.merged_from IS NOT NULL AND EXISTS (
+			SELECT FROM leadflow.stage_history k
+			WHERE k.lead_id = r.lead_id AND k.id = r.history_id AND k.team = 'system' AND k.reason = 'merged')
+		AND h.id = (
+			SELECT o.id FROM leadflow.stage_history o
+			WHERE o.lead_id = r.lead_id AND o.merged_from IS NOT NULL AND o.to_stage = 'rejected'
+				AND (o.team, o.reason) IS DISTINCT FROM ('system', 'merged') AND o.entered_at <= r.opened_at
+			ORDER BY o.entered_at DESC, o.id DESC LIMIT 1)))
 	ORDER BY r.opened_at DESC, r.id DESC LIMIT 1
 ) r ON true
 LEFT JOIN LATERAL (
 	SELECT n.* FROM leadflow.stage_history n
-	WHERE n.lead_id = h.lead_id AND (n.entered_at, n.id) > (h.entered_at, h.id)
+	WHERE n.lead_id = h.lead_id AND n.merged_from IS NOT DISTINCT FROM h.merged_from
+		AND (n.entered_at, n.id) > (h.entered_at, h.id)
 	ORDER BY n.entered_at, n.id LIMIT 1
 ) n ON true
 LEFT JOIN leadflow.stages g ON g.name = n.to_stage
-WHERE h.to_stage = 'rejected';
+-- a lead that takes a duplicate's stage is not rejected once more
+WHERE h.to_stage = 'rejected' AND (h.team, h.reason) IS DISTINCT FROM ('system', 'merged');
 COMMENT ON VIEW leadflow._rejections IS 'Internal. One row a rejection (a lead that entered stage rejected), with the last case of review about it.';
 COMMENT ON COLUMN leadflow._rejections.month_start IS 'First day of its month, in settings.time_zone.';
 COMMENT ON COLUMN leadflow._rejections.lead_id IS 'Lead.';

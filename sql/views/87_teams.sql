@@ -5,16 +5,17 @@ WITH offers AS (
 	SELECT
 		date_trunc('month', h.offered_at AT TIME ZONE g.time_zone)::date AS month_start,
 		h.owner_id AS member_id,
-		count(*) AS offered,
-		count(*) FILTER (WHERE h.why = 'taken over') AS taken_over,
+		-- what a merge ended goes on in another row; the touches were made
+		count(*) FILTER (WHERE h.decision IS DISTINCT FROM 'merged') AS offered,
+		count(*) FILTER (WHERE h.why = 'taken over' AND h.decision IS DISTINCT FROM 'merged') AS taken_over,
 		count(*) FILTER (WHERE s.category IN ('sales', 'won', 'lost')) AS accepted,
 		count(*) FILTER (WHERE s.name = 'rejected') AS rejected,
 		count(*) FILTER (WHERE s.category = 'recycle' AND s.name <> 'rejected') AS nurtured,
 		count(*) FILTER (WHERE s.category IN ('marketing', 'handoff', 'out')) AS returned,
-		count(*) FILTER (WHERE h.decided_at IS NOT NULL AND s.name IS NULL) AS reassigned,
+		count(*) FILTER (WHERE h.decided_at IS NOT NULL AND s.name IS NULL AND h.decision IS DISTINCT FROM 'merged') AS reassigned,
 		count(*) FILTER (WHERE h.decided_at IS NULL) AS undecided,
 		sum(h.touches)::bigint AS touches,
-		count(h.first_touch_at) AS touched,
+		count(h.first_touch_at) FILTER (WHERE h.decision IS DISTINCT FROM 'merged') AS touched,
 		percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM h.first_touch_at - coalesce(h.assigned_at, h.offered_at))::double precision / 3600)
 			AS first_touch_p50_hours,
 		percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM h.decided_at - coalesce(h.assigned_at, h.offered_at))::double precision / 3600)
@@ -77,7 +78,7 @@ SELECT
 	round(v.overturned::numeric / v.reviewed, 4) AS overturn_rate,
 	coalesce(o.touches, 0) AS touches,
 	coalesce(o.touched, 0) AS touched,
-	round(o.touches::numeric / o.offered, 2) AS touches_per_lead,
+	round(o.touches::numeric / nullif(o.offered, 0), 2) AS touches_per_lead,
 	o.first_touch_p50_hours,
 	o.decision_p50_hours,
 	coalesce(d.won_deals, 0) AS won_deals,
