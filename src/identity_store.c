@@ -313,7 +313,7 @@ merge_records(const Merge *merge)
 			" FROM leadflow.leads l CROSS JOIN leadflow.nurture_enrolments d"
 			" WHERE l.id = $1 AND l.stage = 'nurture' AND d.lead_id = $2 AND d.left_at IS NULL"
 			" ON CONFLICT (lead_id) WHERE left_at IS NULL DO NOTHING", MERGE_ARGS},
-		{"UPDATE leadflow.nurture_enrolments e SET lead_id = $1,"
+		{"UPDATE leadflow.nurture_enrolments e SET lead_id = $1, merged_from = coalesce(e.merged_from, $2),"
 			" left_for = CASE WHEN e.left_at IS NULL THEN l.stage ELSE e.left_for END,"
 			" left_at = coalesce(e.left_at, greatest($3, e.enrolled_at))"
 			" FROM leadflow.leads l WHERE l.id = $1 AND e.lead_id = $2", MERGE_ARGS},

@@ -176,11 +176,13 @@ repair_stages(Datum ids)
 	static EngineStatement enrolled = {
 		"UPDATE leadflow.nurture_enrolments e SET left_at = h.left_at,"
 		"  left_for = (SELECT n.to_stage FROM leadflow.stage_history n WHERE n.lead_id = h.lead_id"
+		"   AND n.merged_from IS NOT DISTINCT FROM h.merged_from"
 		"   AND (n.entered_at, n.id) > (h.entered_at, h.id) ORDER BY n.entered_at, n.id LIMIT 1)"
 		" FROM leadflow.stage_history h WHERE e.lead_id = ANY ($1) AND h.lead_id = e.lead_id"
-		"  AND h.entered_at = e.enrolled_at AND h.to_stage = 'nurture' AND h.merged_from IS NULL"
+		"  AND h.entered_at = e.enrolled_at AND h.to_stage = 'nurture' AND h.merged_from IS NOT DISTINCT FROM e.merged_from"
 		"  AND NOT EXISTS (SELECT FROM leadflow.stage_history o WHERE o.lead_id = e.lead_id"
-		"   AND o.entered_at = e.enrolled_at AND o.to_stage = 'nurture' AND o.left_at IS NOT DISTINCT FROM e.left_at)", 1, {INT8ARRAYOID}
+		"   AND o.entered_at = e.enrolled_at AND o.to_stage = 'nurture'"
+		"   AND o.merged_from IS NOT DISTINCT FROM e.merged_from AND o.left_at IS NOT DISTINCT FROM e.left_at)", 1, {INT8ARRAYOID}
 	};
 	EngineContext engine;
 

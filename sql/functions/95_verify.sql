@@ -1041,12 +1041,12 @@ BEGIN
 		NULL
 	FROM leadflow.nurture_enrolments e
 	JOIN (
-		SELECT h.lead_id, h.entered_at, array_agg(coalesce(h.left_at, 'infinity')) AS ends,
+		SELECT h.lead_id, h.merged_from, h.entered_at, array_agg(coalesce(h.left_at, 'infinity')) AS ends,
 			nullif(max(coalesce(h.left_at, 'infinity')), 'infinity') AS left_at
 		FROM leadflow.stage_history h
 		WHERE h.lead_id BETWEEN $1 AND $2 AND h.to_stage = 'nurture'
-		GROUP BY h.lead_id, h.entered_at
-	) h ON h.lead_id = e.lead_id AND h.entered_at = e.enrolled_at
+		GROUP BY h.lead_id, h.merged_from, h.entered_at
+	) h ON h.lead_id = e.lead_id AND h.entered_at = e.enrolled_at AND h.merged_from IS NOT DISTINCT FROM e.merged_from
 	WHERE e.lead_id BETWEEN $1 AND $2 AND coalesce(e.left_at, 'infinity') <> ALL (h.ends)
 	UNION ALL
 	SELECT
@@ -1061,7 +1061,8 @@ BEGIN
 	WHERE e.lead_id BETWEEN $1 AND $2 AND e.left_at IS NULL AND l.stage <> 'nurture'
 		-- else it is reported above
 		AND NOT EXISTS (SELECT FROM leadflow.stage_history h
-			WHERE h.lead_id = e.lead_id AND h.entered_at = e.enrolled_at AND h.to_stage = 'nurture');
+			WHERE h.lead_id = e.lead_id AND h.entered_at = e.enrolled_at AND h.to_stage = 'nurture'
+				AND h.merged_from IS NOT DISTINCT FROM e.merged_from);
 END
 $$;
 COMMENT ON FUNCTION leadflow._verify_reviews(bigint, bigint) IS

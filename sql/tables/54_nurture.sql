@@ -28,7 +28,8 @@ CREATE TABLE IF NOT EXISTS leadflow.nurture_enrolments (
 	reason text,
 	revisit_on date,
 	left_at timestamptz,
-	left_for text
+	left_for text,
+	merged_from bigint
 );
 CREATE UNIQUE INDEX IF NOT EXISTS nurture_enrolments_open ON leadflow.nurture_enrolments (lead_id) WHERE left_at IS NULL;
 CREATE INDEX IF NOT EXISTS nurture_enrolments_program ON leadflow.nurture_enrolments (program_id, lead_id) WHERE left_at IS NULL;
@@ -42,3 +43,4 @@ COMMENT ON COLUMN leadflow.nurture_enrolments.reason IS 'Reason it was given.';
 COMMENT ON COLUMN leadflow.nurture_enrolments.revisit_on IS 'Date to come back, as set then.';
 COMMENT ON COLUMN leadflow.nurture_enrolments.left_at IS 'When it left; NULL = it is in it.';
 COMMENT ON COLUMN leadflow.nurture_enrolments.left_for IS 'Stage that it went to.';
+COMMENT ON COLUMN leadflow.nurture_enrolments.merged_from IS 'Id of the duplicate that this row belonged to, before merge_leads(); NULL = its own.';

@@ -92,7 +92,7 @@ COMMENT ON VIEW leadflow.rep_scoreboard IS 'One row a month and member who was g
 COMMENT ON COLUMN leadflow.rep_scoreboard.month_start IS 'First day of the month, in settings.time_zone.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.member_id IS 'Member (team_members.id).';
 COMMENT ON COLUMN leadflow.rep_scoreboard.member IS 'Name of the member.';
-COMMENT ON COLUMN leadflow.rep_scoreboard.offered IS 'Hand-offs to the member, those passed on or taken over from others included; a lead counts each time.';
+COMMENT ON COLUMN leadflow.rep_scoreboard.offered IS 'Hand-offs to the member, those passed on or taken over from others included; a lead counts each time. One that was undecided when its lead was merged into another goes on with that lead, and is left out.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.accepted IS 'Those decided by a stage of category sales, won or lost.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.rejected IS 'Those rejected.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.nurtured IS 'Those sent to nurture (category recycle but rejected).';
@@ -105,7 +105,7 @@ COMMENT ON COLUMN leadflow.rep_scoreboard.acceptance_rate IS 'accepted / decided
 COMMENT ON COLUMN leadflow.rep_scoreboard.reviewed IS 'The member''s rejections on which a review has given a verdict, in the month of the offer.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.overturned IS 'Those that it overturned.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.overturn_rate IS 'overturned / reviewed, 0 to 1; NULL = none reviewed.';
-COMMENT ON COLUMN leadflow.rep_scoreboard.touches IS 'Sales touches of the leads offered, from the offer to the next one.';
+COMMENT ON COLUMN leadflow.rep_scoreboard.touches IS 'Sales touches of the leads offered, from the offer to the next one; of those that a merge ended, too.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.touched IS 'Offers with at least one touch.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.touches_per_lead IS 'touches / offered; NULL = none offered.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.first_touch_p50_hours IS 'Median hours, around the clock, from when the member got the lead to the first touch, of those touched; NULL = none.';

@@ -257,12 +257,12 @@ SELECT * FROM leadflow.verify();
 -- ---- nurture programs ---------------------------------------------------------
 -- One that is in a program stays in it, from the merge on as the lead's; of two the lead's own.
 INSERT INTO leadflow.nurture_programs (id, name, condition, position) VALUES
-	(-1, 'budget', '$.reason == "no_budget"', 1), (-2, 'need', '$.reason == "no_need"', 2);
+	(-1, 'budget', '$.reason == "no_budget"', 1), (-2, 'later', '$.reason == "not_now"', 2);
 UPDATE leadflow.nurture_programs SET active = false WHERE id > 0;
 INSERT INTO leadflow.leads (id, email) SELECT i, i || '@n.example' FROM generate_series(81, 89) i;
 UPDATE leadflow.leads SET stage = 'nurture', stage_reason = 'no_budget', revisit_on = CASE id WHEN 82 THEN date '2026-09-01' END WHERE id IN (82, 83, 85, 88);
-UPDATE leadflow.leads SET stage = 'nurture', stage_reason = 'no_need' WHERE id = 84;
-UPDATE leadflow.leads SET stage = 'nurture', stage_reason = 'not_now' WHERE id = 86;	-- no program takes it
+UPDATE leadflow.leads SET stage = 'nurture', stage_reason = 'not_now' WHERE id = 84;
+UPDATE leadflow.leads SET stage = 'nurture' WHERE id = 86;	-- no program takes it
 CREATE FUNCTION programs(lead bigint) RETURNS TABLE (program text, reason text, enrolled_at timestamptz, revisit_on date, left_at timestamptz, left_for text) LANGUAGE sql AS $$
 	SELECT p.name, e.reason, e.enrolled_at, e.revisit_on, e.left_at, e.left_for FROM leadflow.nurture_enrolments e JOIN leadflow.nurture_programs p ON p.id = e.program_id
 	WHERE e.lead_id = lead ORDER BY e.id
@@ -292,7 +292,7 @@ SELECT * FROM leadflow.verify();
 -- That it is active again is told once to each who asked, of what is undelivered: to whoever has
 -- it now, else what came first. All else is told, in the order in which it happened.
 INSERT INTO leadflow.leads (id, email, owner_id) VALUES (91, '91@a.example', 1), (92, '92@a.example', 2), (93, '93@a.example', 1);
-DELETE FROM leadflow.notifications;
+SELECT count(*) > 0 AS acknowledged FROM (SELECT leadflow.ack_notifications(array_agg(id)) FROM leadflow.notifications) a;
 INSERT INTO leadflow.subscriptions (id, event, team) VALUES (-1, 'lead.active_again', 'leadership');
 SET leadflow.clock = '2026-03-09 09:00Z';
 INSERT INTO leadflow.activities (lead_id, kind) VALUES (92, 'page_view');
@@ -302,13 +302,13 @@ SELECT leadflow.settle();
 INSERT INTO leadflow.activities (lead_id, kind) VALUES (91, 'page_view');
 SELECT leadflow.settle();
 UPDATE leadflow.leads SET owner_id = 2 WHERE id = 93;	-- not with sales: nobody is told
-CREATE VIEW told AS SELECT row_number() OVER (ORDER BY id) AS nth, lead_id, event, recipient_id, team, subscription_id, delivered_at IS NOT NULL AS delivered FROM leadflow.notifications;
+CREATE VIEW told AS SELECT row_number() OVER (ORDER BY id) AS nth, lead_id, event, recipient_id, team, subscription_id, claimed_by FROM leadflow.notifications WHERE delivered_at IS NULL;
 SELECT * FROM told ORDER BY nth;
 SELECT leadflow.merge_leads(91, 92), leadflow.merge_leads(91, 93);
 SELECT * FROM told ORDER BY nth;
--- One that is out with a consumer may go: the acknowledgement finds nothing, which is none's loss.
+-- One that is out with a consumer may go: its acknowledgement finds nothing.
 INSERT INTO leadflow.leads (id, email, owner_id) VALUES (94, '94@a.example', 1), (95, '95@a.example', 2);
-DELETE FROM leadflow.notifications;
+SELECT count(*) > 0 AS acknowledged FROM (SELECT leadflow.ack_notifications(array_agg(id)) FROM leadflow.notifications) a;
 INSERT INTO leadflow.activities (lead_id, kind) VALUES (95, 'page_view');
 SELECT leadflow.settle();
 SELECT id AS claimed FROM leadflow.claim_notifications(1, 'c') \gset
@@ -365,9 +365,10 @@ INSERT INTO leadflow.activities (lead_id, kind, member_id) VALUES (122, 'call', 
 SELECT leadflow.settle();
 CREATE VIEW rep AS SELECT offered, accepted, reassigned, undecided, touches, touched, touches_per_lead FROM leadflow.rep_scoreboard WHERE member_id = 7 AND month_start = '2026-04-01';
 SELECT * FROM rep;
-SET leadflow.clock = '2026-04-02 09:00Z';
+SET leadflow.clock = '2026-04-01 10:00Z';
 SELECT leadflow.merge_leads(121, 122), leadflow.merge_leads(123, 124);
 SELECT * FROM rep;
+SET leadflow.clock = '2026-04-01 11:00Z';
 UPDATE leadflow.leads SET stage = 'accepted', stage_by = 'ria@our.example' WHERE id IN (121, 123);
 SELECT * FROM rep;
 SELECT policy, metric, clocks, met, breached, open FROM leadflow.sla_attainment_monthly WHERE member_id = 7 ORDER BY 2;
@@ -377,14 +378,14 @@ SELECT (string_to_array(leadflow.handoff_brief(id), E'\n'))[5] FROM leadflow.lea
 SELECT lead_id, at, what, who, detail FROM leadflow.lead_timeline WHERE lead_id = 121 ORDER BY at, step, object_id;
 -- Contact: the stage that limits go by is the lead's, whatever the duplicate's history holds.
 INSERT INTO leadflow.leads (id, email, stage, stage_since) VALUES (131, '131@s.example', 'accepted', '2026-03-01'), (132, '132@s.example', 'lead', '2026-03-20');
-INSERT INTO leadflow.contact_limits (id, name, scope_stage, max_messages, per) VALUES (-1, 'not while sales works it', 'accepted', 0, '1 day');
+INSERT INTO leadflow.contact_limits (id, name, scope_stage, max_messages, per) VALUES (-1, 'not yet', 'lead', 0, '60 days');
 SELECT leadflow.merge_leads(131, 132);
-SELECT at::date, leadflow.may_contact(131, 'email', at) FROM (VALUES (timestamptz '2026-02-28'), ('2026-03-10'), ('2026-03-25'), ('2026-04-02 09:00Z')) v (at);
+SELECT at::date, leadflow.may_contact(131, 'email', at) FROM (VALUES (timestamptz '2026-03-10'), ('2026-03-25'), ('2026-04-02 09:00Z')) v (at);
 DELETE FROM leadflow.contact_limits WHERE id = -1;
 -- Somebody unsubscribed, and both have the message: it is withdrawn once, and stays so.
 INSERT INTO leadflow.leads (id, email) VALUES (141, '141@u.example'), (142, '142@u.example');
 INSERT INTO leadflow.activities (lead_id, occurred_at, id, kind) SELECT i, '2026-04-01', '00000000-0000-0000-0000-0000000000ff', 'unsubscribe' FROM generate_series(141, 142) i;
-INSERT INTO leadflow.activities (lead_id, occurred_at, kind) VALUES (142, '2026-04-01 12:00Z', 'unsubscribe');
+INSERT INTO leadflow.activities (lead_id, occurred_at, kind) VALUES (142, '2026-04-01 08:00Z', 'unsubscribe');
 SELECT leadflow.settle();
 SELECT leadflow.merge_leads(141, 142);
 SELECT channel, status, at, basis, activity_id IS NOT NULL AS derived FROM leadflow.contact_permissions WHERE lead_id = 141 ORDER BY at, id;
