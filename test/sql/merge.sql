@@ -56,9 +56,9 @@ SET LOCAL session_replication_role = replica;	-- what the engine writes
 INSERT INTO leadflow.contact_reservations (lead_id, channel, at, expires_at, redeemed_at, activity_id)
 VALUES (2, 'email', '2026-03-01', '2026-03-02', '2026-03-01', '00000000-0000-0000-0000-000000000003');
 INSERT INTO leadflow.reviews (id, lead_id, opened_at, due_at, reason, note, closed_at, closed_by)
-VALUES (1, 2, '2026-03-01', '2026-03-08', 'no_budget', 'none', '2026-03-02', 'moved');
-INSERT INTO leadflow.nurture_programs (id, name, active) VALUES (1, 'letters', false);
-INSERT INTO leadflow.nurture_enrolments (lead_id, program_id, enrolled_at, left_at, left_for) VALUES (2, 1, '2026-02-01', '2026-02-02', 'lead');
+VALUES (-1, 2, '2026-03-01', '2026-03-08', 'no_budget', 'none', '2026-03-02', 'moved');
+INSERT INTO leadflow.nurture_enrolments (lead_id, program_id, enrolled_at, left_at, left_for)
+SELECT 2, min(id), '2026-02-01', '2026-02-02', 'lead' FROM leadflow.nurture_programs;
 INSERT INTO leadflow.notifications (lead_id, event, created_at, next_attempt_at, delivered_at)
 VALUES (2, 'lead.mql', '2026-03-02', '2026-03-02', '2026-03-02');
 INSERT INTO leadflow.erased_leads (lead_id, erased_at) VALUES (99, '2026-03-01');	-- of somebody else

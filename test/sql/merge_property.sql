@@ -9,7 +9,7 @@ SET client_min_messages = warning;
 \getenv histories LEADFLOW_HISTORIES
 \if :{?histories}
 \else
-	\set histories 40
+	\set histories 20
 \endif
 \getenv seed LEADFLOW_SEED
 \if :{?seed}
@@ -19,7 +19,14 @@ SET client_min_messages = warning;
 
 SET leadflow.clock = '2026-03-02 09:00Z';
 INSERT INTO leadflow.team_members (id, full_name, email, team, calendar_id) VALUES
-	(1, 'Sam', 'sam@our.example', 'sales', NULL), (2, 'Sue', 'sue@our.example', 'sales', 2), (3, 'Mia', 'mia@our.example', 'marketing', NULL);
+	(1, 'Sam', 'sam@our.example', 'sales', NULL), (2, 'Sue', 'sue@our.example', 'sales', 2), (3, 'Mia', 'mia@our.example', 'marketing', NULL),
+	(4, 'Max', 'max@our.example', 'marketing', NULL), (5, 'Moe', 'moe@our.example', 'marketing', NULL);
+-- at times nobody is there, and leads wait
+INSERT INTO leadflow.absences (member_id, during)
+SELECT m, tstzrange(d, d + interval '20 hours') FROM generate_series(timestamptz '2026-03-03', '2026-05-01', '60 hours') d, unnest('{1,2}'::bigint[]) m;
+INSERT INTO leadflow.nurture_programs (name, condition, position) VALUES ('not now', '$.reason == "not_now"', 1);
+INSERT INTO leadflow.subscriptions (event, team) VALUES ('lead.active_again', 'leadership');
+INSERT INTO leadflow.contact_limits (name, max_messages, per) VALUES ('three a week', 3, '7 days');
 INSERT INTO leadflow.campaigns (id, code, name) VALUES (1, 'spring', 'Spring'), (2, 'summer', 'Summer');
 INSERT INTO leadflow.accounts (id, name, domain, status) VALUES (1, 'One', 'one.example', 'customer');
 
@@ -37,7 +44,7 @@ BEGIN
 	IF n < 0.4 THEN
 		INSERT INTO leadflow.activities (lead_id, occurred_at, kind, content, campaign_id, properties)
 		VALUES (lead, leadflow.now() - (floor(random() * 40) || ' hours')::interval,
-			pick('page_view', 'page_view', 'form_submit', 'demo_request', 'call', 'email_click', 'webinar_attended', 'note', 'strange'),
+			pick('page_view', 'page_view', 'form_submit', 'demo_request', 'call', 'email_click', 'webinar_attended', 'note', 'strange', 'unsubscribe', 'marketing_email'),
 			pick('/pricing', '/blog', NULL), pick('1', '2', NULL)::bigint, '{"a": 1}');
 	ELSIF n < 0.5 THEN
 		-- an event that reaches us twice, for two leads
@@ -57,8 +64,18 @@ BEGIN
 		SELECT d.id, lead, 'user' FROM leadflow.deals d ORDER BY random() LIMIT 1 ON CONFLICT DO NOTHING;
 	ELSIF n < 0.75 THEN
 		UPDATE leadflow.deals d SET status = pick('won', 'lost') WHERE d.lead_id = lead AND d.status = 'open';
-	ELSIF n < 0.8 THEN
-		UPDATE leadflow.leads SET owner_id = pick('1', '2')::bigint WHERE id = lead;
+	ELSIF n < 0.78 THEN
+		UPDATE leadflow.leads SET owner_id = pick('1', '2', NULL)::bigint WHERE id = lead;
+	ELSIF n < 0.82 THEN
+		PERFORM leadflow.review(r.lead_id, pick('uphold', 'overturn'), m.email)
+		FROM (SELECT r.lead_id FROM leadflow.reviews r WHERE r.closed_at IS NULL ORDER BY random() LIMIT 1) r
+		CROSS JOIN (SELECT m.email FROM leadflow.team_members m WHERE m.reviewer AND m.id > 2 ORDER BY random() LIMIT 1) m;
+	ELSIF n < 0.84 THEN
+		PERFORM leadflow.claim_next('sales', pick('sam@our.example', 'sue@our.example'));
+	ELSIF n < 0.86 THEN
+		PERFORM leadflow.reserve_contact(lead, 'email');
+	ELSIF n < 0.88 THEN
+		PERFORM leadflow.ack_notifications(ARRAY(SELECT id FROM leadflow.claim_notifications(3, 'c')));
 	ELSE
 		SELECT t.*, (SELECT r.reason FROM leadflow.stage_reasons r WHERE r.stage = t.to_stage AND r.min_attempts IS NULL
 				ORDER BY random() LIMIT 1) AS reason INTO rule
@@ -71,8 +88,8 @@ BEGIN
 			WHERE id = lead;
 		END IF;
 	END IF;
-EXCEPTION WHEN check_violation THEN
-	NULL;	-- not an MQL, say
+EXCEPTION WHEN check_violation OR no_data_found THEN
+	NULL;	-- not an MQL, say, or a case that is due
 END
 $$;
 
@@ -101,6 +118,19 @@ BEGIN
 	RETURN QUERY SELECT format('open offers of %s: %s', keep, count(*)) FROM leadflow.handoffs h
 		WHERE h.lead_id = keep AND h.decided_at IS NULL
 		HAVING count(*) <> (SELECT count(*) FROM leadflow.leads l WHERE l.id = keep AND l.stage = 'sql');
+	RETURN QUERY SELECT format('offer of %s to %s, whose is %s', keep, h.owner_id, l.owner_id) FROM leadflow.handoffs h
+		JOIN leadflow.leads l ON l.id = h.lead_id WHERE h.lead_id = keep AND h.decided_at IS NULL
+		AND (h.owner_id IS DISTINCT FROM l.owner_id OR (h.owner_id IS NULL) <> (h.assigned_at IS NULL));
+	RETURN QUERY SELECT format('%s waits: %s', keep, o.why) FROM leadflow.handoffs h LEFT JOIN leadflow.orphaned_leads o ON o.lead_id = h.lead_id
+		WHERE h.lead_id = keep AND h.decided_at IS NULL AND h.owner_id IS NULL AND o.why IS DISTINCT FROM 'waits in queue ' || h.queue;
+	RETURN QUERY SELECT format('open enrolments of %s: %s', keep, count(*)) FROM leadflow.nurture_enrolments e
+		WHERE e.lead_id = keep AND e.left_at IS NULL
+		HAVING count(*) <> (SELECT count(*) FROM leadflow.leads l WHERE l.id = keep AND l.stage = 'nurture');
+	RETURN QUERY SELECT format('rejections of %s: %s', keep, count(*)) FROM leadflow._rejections j WHERE j.lead_id = keep
+		HAVING count(*) <> (SELECT count(*) FROM leadflow.stage_history h WHERE h.lead_id = keep AND h.to_stage = 'rejected' AND h.reason IS DISTINCT FROM 'merged')
+			OR count(j.review_id) <> (SELECT count(DISTINCT r.history_id) FROM leadflow.reviews r WHERE r.lead_id = keep);
+	RETURN QUERY SELECT format('offers of %s: %s instead of %s', m.member_id, m.offered, m.accepted + m.rejected + m.nurtured + m.returned + m.reassigned + m.undecided)
+		FROM leadflow.rep_scoreboard m WHERE m.offered <> m.accepted + m.rejected + m.nurtured + m.returned + m.reassigned + m.undecided;
 	RETURN QUERY SELECT format('open clocks of %s: %s %s', keep, count(*), c.metric) FROM leadflow.sla_clocks c
 		WHERE c.lead_id = keep AND c.stopped_at IS NULL GROUP BY c.metric HAVING count(*) > 1;
 	RETURN QUERY SELECT format('deal %s: %s instead of %s', a.deal_id, a.credited, a.expected) FROM leadflow.attribution_check a;
