@@ -13,6 +13,8 @@ INSERT INTO leadflow.team_members (id, full_name, email, team) VALUES
 INSERT INTO leadflow.campaigns (id, code, name, channel) VALUES (1, 'spring', 'Spring', 'mail'), (2, 'summer', 'Summer', 'web');
 INSERT INTO leadflow.campaign_costs (campaign_id, day, amount) VALUES (1, '2026-03-01', 10);
 INSERT INTO leadflow.accounts (id, name, domain) VALUES (1, 'Anna XANNA, translations', 'xanna.example');
+INSERT INTO leadflow.subscriptions (event, team) VALUES ('activity.matched', 'marketing'), ('lead.mql', 'leadership');
+INSERT INTO leadflow.contact_limits (name, max_messages, per) VALUES ('none', 0, '1 day');
 
 -- Lead 1 is Anna Xanna; her name is in whatever can hold a text. Lead 2 is somebody else.
 INSERT INTO leadflow.leads (id, external_id, email, full_name, phone, company, job_title, industry, country, region, company_size, budget, attributes, source, campaign_id)
@@ -35,6 +37,18 @@ INSERT INTO leadflow.deal_contacts VALUES (3, 1, 'Xanna''s boss');
 INSERT INTO leadflow.lead_aliases VALUES ('hubspot', 'xanna-7', 1);
 INSERT INTO leadflow.lead_feedback (lead_id, member_id, rating, topic, content, comment) VALUES (1, 1, 5, 'quality', 'White paper', 'Xanna liked it');
 INSERT INTO leadflow.contact_permissions (lead_id, channel, status, basis) VALUES (1, 'email', 'granted', 'consent');
+-- Colleagues of hers are handed over: their briefs name her, and a duplicate that was she.
+INSERT INTO leadflow.leads (id, email, full_name) VALUES (7, 'xanna-old@xanna.example', 'Annie Xanna'), (8, 'carl@xanna.example', 'Carl'), (9, 'dora@xanna.example', 'Dora');
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (8, 'demo_request');
+SELECT leadflow.settle();
+SELECT leadflow.merge_leads(1, 7);
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (9, 'demo_request');
+SELECT leadflow.settle();
+SELECT lead_id, array_agg(DISTINCT event ORDER BY event) AS told, bool_or(payload ->> 'brief' LIKE '%(lead 1, %') AS names_her, bool_or(payload ->> 'brief' LIKE '%(lead 7, %') AS names_the_duplicate
+FROM leadflow.notifications WHERE lead_id IN (1, 8, 9) GROUP BY 1 ORDER BY 1;
+-- One is with a consumer, one was delivered.
+SELECT count(leadflow.ack_notifications(ARRAY[n.id])) FROM leadflow.notifications n WHERE n.lead_id = 8 AND n.event = 'lead.handed_off';
+SELECT count(*) > 0 AS claimed FROM leadflow.claim_notifications(100, 'c');
 BEGIN;
 SET LOCAL session_replication_role = replica;	-- what the engine writes
 UPDATE leadflow.notifications SET payload = payload || '{"name": "Xanna"}' WHERE lead_id = 1;
@@ -87,7 +101,9 @@ BEGIN
 			-- these show leads as they are, or are about who they are
 			AND c.relname NOT IN ('lead_details', 'lead_scores', 'lead_board', 'lead_timeline', 'possible_duplicates', 'health',
 				'score_distribution', 'almost_mql', 'rule_performance')
-			AND a.attname NOT IN ('full_name', 'company', 'email', 'note', 'comment', 'score', 'rank', 'name')
+			AND a.attname NOT IN ('full_name', 'lead', 'company', 'email', 'note', 'contest_note', 'comment', 'score', 'rank', 'name')
+			-- what sales and marketing wrote to her, not what she looked at
+			AND (c.relname, a.attname) <> ('messages_against_rules', 'content')
 		GROUP BY c.relname
 	LOOP
 		EXECUTE format('SELECT string_agg(t::text, E''\n'' ORDER BY t::text) FROM (SELECT %s FROM leadflow.%I) t', r.columns, r.relname) INTO f;
@@ -107,19 +123,25 @@ FROM leadflow.leads WHERE id = 1;
 SELECT * FROM leadflow.verify();
 SELECT * FROM leadflow.attribution_check;
 
--- Her name is nowhere, whatever table it is; the account is a company's.
+-- Her name is nowhere, whatever table it is; the account is a company's, and has others.
 CREATE FUNCTION found(what text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	t record;
 BEGIN
 	FOR t IN SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'leadflow'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1 LOOP
-		RETURN QUERY EXECUTE format('SELECT %L || '': '' || r FROM (SELECT t::text AS r FROM leadflow.%I t) t WHERE r ILIKE %L', t.relname, t.relname, what);
+		RETURN QUERY EXECUTE format('SELECT %L || '': '' || r FROM (SELECT regexp_replace(t::text, %L, '''', ''g'') AS r FROM leadflow.%I t) t WHERE r ILIKE %L',
+			t.relname, 'Anna XANNA, translations|(carl|dora)@xanna.example', t.relname, what);
 	END LOOP;
 END
 $$;
 SELECT * FROM found('%xanna%');
-SELECT * FROM found('%1234567%') WHERE found LIKE 'leads%';
+SELECT * FROM found('%34567%');
 SELECT * FROM found('%xanna%') WHERE found NOT LIKE 'accounts%';
+SELECT * FROM found('%annie%');
+-- What was told of her says nothing any more; the briefs of colleagues keep all but the line that named her.
+SELECT count(*) FILTER (WHERE payload <> '{}' OR last_error IS NOT NULL) AS hers FROM leadflow.notifications WHERE lead_id = 1;
+SELECT lead_id, delivered_at IS NOT NULL AS delivered, regexp_replace(payload ->> 'brief', '(Why now|Read|Before): [^\n]*', '\1: …', 'g') AS brief
+FROM leadflow.notifications WHERE lead_id IN (8, 9) AND event = 'lead.handed_off' ORDER BY 1;
 -- ... and nobody else lost anything.
 SELECT full_name, email, (SELECT count(*) FROM leadflow.activities a WHERE a.lead_id = 2 AND a.content IS NOT NULL) AS activities,
 	(SELECT name FROM leadflow.deals WHERE id = 3) AS deal FROM leadflow.leads WHERE id = 2;
