@@ -2,14 +2,14 @@
  * table_insert.c
  *	  New rows of a table of the engine, without SQL.
  *
- * What COPY does once it has read a row: defaults, rows in portions, index
- * entries; less triggers and constraints.  A statement that does the same costs several
+ * What COPY does once it has read a row: defaults, constraints, rows in portions, index
+ * entries; less triggers.  A statement that does the same costs several
  * times as much to start as it takes to write a row, and checks a foreign key for every row
  * that the engine has just read the other end of.
  *
- * Triggers that a site has put on a table are meant to fire, so the caller falls back
- * on SQL where there are any.  Ours that refuse everybody but the engine don't count, nor
- * do those of foreign keys.
+ * Triggers that a site has put on a table are meant to fire, and its generated columns to be
+ * computed, so the caller falls back on SQL where there are any.  Our triggers that refuse
+ * everybody but the engine don't count, nor do those of foreign keys.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -20,6 +20,7 @@
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
+#include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
@@ -62,12 +63,13 @@ table_insert_begin(TableInsert *insert, const char *table, const char *const *co
 
 	memset(insert, 0, sizeof(TableInsert));
 	insert->rel = table_open(engine_relation(table), RowExclusiveLock);
-	if (insert->rel->rd_rel->relkind != RELKIND_RELATION || has_triggers(insert->rel))
+	desc = RelationGetDescr(insert->rel);
+	if (insert->rel->rd_rel->relkind != RELKIND_RELATION || has_triggers(insert->rel) ||
+		(desc->constr && desc->constr->has_generated_stored))
 	{
 		table_close(insert->rel, NoLock);
 		return false;
 	}
-	desc = RelationGetDescr(insert->rel);
 	insert->estate = CreateExecutorState();
 	insert->info = makeNode(ResultRelInfo);
 	InitResultRelInfo(insert->info, insert->rel, 0, NULL, 0);
@@ -158,6 +160,8 @@ table_insert_row(TableInsert *insert, const Datum *values, const bool *nulls)
 	}
 	ExecStoreVirtualTuple(slot);
 	slot->tts_tableOid = RelationGetRelid(insert->rel);
+	if (desc->constr)
+		ExecConstraints(insert->info, slot, insert->estate);
 	return insert->id ? DatumGetInt64(slot_getattr(slot, insert->id, &isnull)) : 0;
 }
 

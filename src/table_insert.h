@@ -26,9 +26,9 @@ typedef struct TableInsert
 
 /*
  * Prepares for about "rows" rows of these columns; the others get their defaults.  False: it is
- * not to be done, because the table is partitioned or a site has put triggers on it;
- * use SQL then.  Constraints are not checked: what the engine writes is right, and
- * who refers to a row holds that.
+ * not to be done, because the table is partitioned, has generated columns, or a site has put
+ * triggers on it; use SQL then.  Foreign keys are not checked: what the engine writes is right,
+ * and who refers to a row holds that.
  */
 extern bool table_insert_begin(TableInsert *insert, const char *table, const char *const *columns,
 							   int ncolumns, int rows);

@@ -250,3 +250,17 @@ UPDATE leadflow.leads SET stage = 'nurture', stage_reason = 'not_now', stage_by 
 SELECT leadflow.move(62, 'disqualified', 'spam');
 \set VERBOSITY terse
 SELECT * FROM leadflow.verify();
+
+--
+-- Columns and constraints of a site's on what the engine writes.
+--
+ALTER TABLE leadflow.handoffs ADD COLUMN offered_on date GENERATED ALWAYS AS ((offered_at AT TIME ZONE 'UTC')::date) STORED;
+ALTER TABLE leadflow.stage_history ADD COLUMN shift text NOT NULL DEFAULT 'day',
+	ADD CONSTRAINT site_no_wins CHECK (lead_id <> 72 OR to_stage <> 'won');
+INSERT INTO leadflow.leads (id, email, stage) VALUES (71, 'a@seven.example', 'mql'), (72, 'b@seven.example', 'accepted');
+UPDATE leadflow.leads SET stage = 'sql' WHERE id = 71;
+SELECT offered_on = (offered_at AT TIME ZONE 'UTC')::date AS computed FROM leadflow.handoffs WHERE lead_id = 71;
+SELECT to_stage, shift FROM leadflow.stage_history WHERE lead_id = 71 ORDER BY id;
+INSERT INTO leadflow.deals (id, lead_id, status) VALUES (72, 72, 'won');
+SELECT stage FROM leadflow.leads WHERE id = 72;
+SELECT * FROM leadflow.verify();
