@@ -72,25 +72,36 @@ find_waiting(IdSet *leads, TimestampTz at)
 	ids_sort(leads);
 }
 
-/*
- * All leads first, then their state, then the queues (in route_leads): the order in which
- * everybody locks.
- */
-int64
-claim_release(TimestampTz at)
+int64 *
+claim_waiting(TimestampTz at, int *n)
 {
 	IdSet		leads = {0};
 	WaitingLead *waiting;
+	int64	   *ids;
+
+	*n = 0;
+	find_waiting(&leads, at);
+	if (leads.n == 0)
+		return NULL;
+	waiting = waiting_lock(leads.ids, leads.n, n);
+	ids = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+		ids[i] = waiting[i].lead_id;
+	return ids;
+}
+
+int64
+claim_release(const int64 *leads, int n, TimestampTz at)
+{
+	WaitingLead *waiting;
 	RouteLead  *routes;
 	Assignment *assignments;
-	int			n;
 	int			count = 0;
 	int64		given = 0;
 
-	find_waiting(&leads, at);
-	if (leads.n == 0)
+	if (n == 0)
 		return 0;
-	waiting = waiting_lock(leads.ids, leads.n, &n);
+	waiting = waiting_lock(leads, n, &n);
 	if (n == 0)
 		return 0;
 	routes = palloc0_array(RouteLead, n);
@@ -100,7 +111,6 @@ claim_release(TimestampTz at)
 		routes[i].account_id = waiting[i].account_id;
 		routes[i].returns = true;
 		routes[i].another = waiting[i].another;
-		(void) row_lock_named("score_state", routes[i].lead_id, LockTupleNoKeyExclusive);
 	}
 	route_leads(routes, n, at);
 	assignments = palloc0_array(Assignment, n);

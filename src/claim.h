@@ -9,7 +9,16 @@
 #include "postgres.h"
 #include "datatype/timestamp.h"
 
-/* Gives waiting leads to whoever is there by then; how many.  Locks leads, state, queues: call it last. */
-extern int64 claim_release(TimestampTz at);
+/*
+ * Leads that wait in queues where somebody is there by then, in id order, and locked, but for
+ * those that somebody has.
+ */
+extern int64 *claim_waiting(TimestampTz at, int *n);
+
+/*
+ * Gives those of them that wait still to whoever is there; how many.  Their state rows are
+ * locked: after the first lead is routed there is none to wait for.
+ */
+extern int64 claim_release(const int64 *leads, int n, TimestampTz at);
 
 #endif							/* LEADFLOW_CLAIM_H */

@@ -37,19 +37,11 @@
 #include "row_lock.h"
 #include "transition.h"
 
-/* The leads are locked; their state rows are, here, in the order of all of them. */
 static void
-lock_states(const int64 *some, int nsome, const int64 *others, int nothers)
+add_leads(IdSet *set, const int64 *leads, int n)
 {
-	IdSet		leads = {0};
-
-	for (int i = 0; i < nsome; i++)
-		ids_add(&leads, some[i]);
-	for (int i = 0; i < nothers; i++)
-		ids_add(&leads, others[i]);
-	ids_sort(&leads);
-	for (int i = 0; i < leads.n; i++)
-		(void) row_lock_named("score_state", leads.ids[i], LockTupleNoKeyExclusive);
+	for (int i = 0; i < n; i++)
+		ids_add(set, leads[i]);
 }
 
 /* check_sla(at) → (warned, breached, escalated, revisited) */
@@ -62,6 +54,9 @@ leadflow_check_sla(PG_FUNCTION_ARGS)
 	int			nrevisits;
 	int64	   *reviews;
 	int			nreviews;
+	int64	   *waiting;
+	int			nwaiting;
+	IdSet		leads = {0};
 	int			quiet;
 	Announced	announced;
 	Datum		values[4];
@@ -80,15 +75,21 @@ leadflow_check_sla(PG_FUNCTION_ARGS)
 	quiet = quiet_suspend();
 	revisits = clock_revisits(at, &nrevisits);
 	reviews = review_overdue(at, &nreviews);
-	if (nreviews > 0)
-		lock_states(revisits, nrevisits, reviews, nreviews);
+	waiting = claim_waiting(at, &nwaiting);
+	/* all leads are locked; now their state rows, and then come the queues that moves go through */
+	add_leads(&leads, revisits, nrevisits);
+	add_leads(&leads, reviews, nreviews);
+	add_leads(&leads, waiting, nwaiting);
+	ids_sort(&leads);
+	for (int i = 0; i < leads.n; i++)
+		(void) row_lock_named("score_state", leads.ids[i], LockTupleNoKeyExclusive);
 	if (nrevisits > 0)
 		transition_revisit(revisits, nrevisits);
 	if (nreviews > 0)
 		review_expire(reviews, nreviews);
 	/* what this transaction wrote is to count, and gates that open now wait for locks now */
 	activity_settle();
-	(void) claim_release(at);
+	(void) claim_release(waiting, nwaiting, at);
 	announced = clock_announce(at);
 	quiet_resume(quiet);
 	outbox_purge(at);
