@@ -301,7 +301,9 @@ SELECT * FROM flagged WHERE lead_id = 52;
 -- A limit that counts sales touches holds for sales, too.
 INSERT INTO leadflow.contact_limits (id, name, max_messages, per, counts) VALUES (9, 'not twice a day', 1, '1 day', '{sales_touch}');
 INSERT INTO leadflow.activities (lead_id, kind) VALUES (18, 'call');
-INSERT INTO leadflow.activities (lead_id, kind) VALUES (18, 'email_sent'), (18, 'marketing_sms');
+-- of one instant, in the order of their ids
+INSERT INTO leadflow.activities (lead_id, kind, id) VALUES
+	(18, 'email_sent', '00000000-0000-0000-0000-000000000002'), (18, 'marketing_sms', '00000000-0000-0000-0000-000000000001');
 SELECT * FROM flagged WHERE lead_id = 18;
 -- History that is imported is not judged, and counts.
 SET leadflow.quiet = on;
