@@ -926,6 +926,7 @@ flush_all(bool settles)
 	MemoryContext each = AllocSetContextCreate(context, "leadflow flush lead", ALLOCSET_DEFAULT_SIZES);
 	Delta	  **deltas;
 	int			quiet;
+	int			level;
 	int			n;
 
 	/* dropped in the same transaction: nothing is left to keep */
@@ -935,6 +936,7 @@ flush_all(bool settles)
 		return;
 	}
 	quiet = quiet_suspend();
+	level = engine_hold();
 	flush.model = model_active();
 	MemoryContextSwitchTo(context);
 	deltas = event_take(flush.model, &n);
@@ -983,6 +985,7 @@ flush_all(bool settles)
 		credit_refresh_leads(flush.credited, flush.ncredited);
 	alerts_tell(&flush.alerts);
 
+	engine_release(level);
 	quiet_resume(quiet);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);

@@ -75,12 +75,23 @@ column_type(LeadColumn column)
 	}
 }
 
+/* Columns are mostly where they were the last time; a table that was altered meanwhile is looked through. */
 void
 lead_shape(LeadShape *shape, Relation rel)
 {
+	static AttrNumber before[LEAD_COLUMNS];
+
 	shape->desc = RelationGetDescr(rel);
 	for (int i = 0; i < LEAD_COLUMNS; i++)
-		shape->attnum[i] = column_of(shape->desc, column_names[i], column_type(i));
+	{
+		Form_pg_attribute att = before[i] > 0 && before[i] <= shape->desc->natts ?
+			TupleDescAttr(shape->desc, before[i] - 1) : NULL;
+
+		if (att == NULL || att->attisdropped || att->atttypid != column_type(i) ||
+			strcmp(NameStr(att->attname), column_names[i]) != 0)
+			before[i] = column_of(shape->desc, column_names[i], column_type(i));
+		shape->attnum[i] = before[i];
+	}
 }
 
 int64

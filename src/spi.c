@@ -18,8 +18,10 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "jit/jit.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "optimizer/cost.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -30,6 +32,8 @@
 
 #include "errors.h"
 #include "spi.h"
+
+#define ENGINE_PATH "pg_catalog, pg_temp"
 
 /* Relations by name, until a relation or schema is made, renamed or dropped. */
 static struct
@@ -111,6 +115,8 @@ pin_setting(const char *name, const char *value)
 void
 engine_plan_by_index(void)
 {
+	if (!enable_hashjoin && !enable_mergejoin)
+		return;
 	pin_setting("enable_hashjoin", "off");
 	pin_setting("enable_mergejoin", "off");
 }
@@ -141,18 +147,43 @@ engine_plan_in_bulk(void)
 	pin_setting("work_mem", GetConfigOption("maintenance_work_mem", false, false));
 }
 
+/*
+ * A plan is kept for the session and may have been made when the tables were
+ * empty, when a sequential scan looked cheap; the engine finds rows by key.
+ * Compiling would take longer than its statements run.
+ */
+static void
+pin_settings(void)
+{
+	/* one inside another, as mostly: they are pinned already */
+	if (!enable_seqscan && !jit_enabled && strcmp(namespace_search_path, ENGINE_PATH) == 0)
+		return;
+	pin_setting("search_path", ENGINE_PATH);
+	pin_setting("enable_seqscan", "off");
+	pin_setting("jit", "off");
+}
+
+/* For what enters the engine many times over: what each would pin is pinned once. */
+int
+engine_hold(void)
+{
+	int			level = NewGUCNestLevel();
+
+	pin_settings();
+	return level;
+}
+
+void
+engine_release(int level)
+{
+	AtEOXact_GUC(false, level);
+}
+
 static void
 enter(EngineContext *context)
 {
 	context->guc_level = NewGUCNestLevel();
-	pin_setting("search_path", "pg_catalog, pg_temp");
-	/*
-	 * A plan is kept for the session and may have been made when the tables were
-	 * empty, when a sequential scan looked cheap; the engine finds rows by key.
-	 * Compiling would take longer than its statements run.
-	 */
-	pin_setting("enable_seqscan", "off");
-	pin_setting("jit", "off");
+	pin_settings();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 }

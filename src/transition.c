@@ -30,6 +30,7 @@
 #include "route.h"
 #include "row_lock.h"
 #include "score_store.h"
+#include "spi.h"
 #include "stage_store.h"
 #include "transition.h"
 
@@ -544,8 +545,8 @@ lock_states(const LeadUpdate *changes, int n)
 		(void) row_lock_named("score_state", changes[i].move.lead_id, LockTupleNoKeyExclusive);
 }
 
-void
-transition_changed(LeadUpdate *changes, int n)
+static void
+apply_changes(LeadUpdate *changes, int n)
 {
 	Move	   *lost = palloc_array(Move, n + 1);
 	Move	   *moves = palloc_array(Move, n + 1);
@@ -616,6 +617,15 @@ transition_changed(LeadUpdate *changes, int n)
 		review_corrected(others, count);
 	follow_reasons(moves, nmoved, DT_NOBEGIN);
 	follow_reasons(others, count, clock_now());
+}
+
+void
+transition_changed(LeadUpdate *changes, int n)
+{
+	int			level = engine_hold();
+
+	apply_changes(changes, n);
+	engine_release(level);
 }
 
 /* ---- the engine's own moves ---------------------------------------------- */
