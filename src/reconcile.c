@@ -155,6 +155,12 @@ repair_stages(Datum ids)
 		" AND NOT EXISTS (SELECT FROM leadflow.handoffs h WHERE h.lead_id = l.id AND h.decided_at IS NULL)",
 		1, {INT8ARRAYOID}
 	};
+	static EngineStatement owned = {
+		"UPDATE leadflow.handoffs h SET owner_id = l.owner_id,"
+		"  assigned_at = CASE WHEN l.owner_id IS NOT NULL THEN coalesce(h.assigned_at, h.offered_at) END"
+		" FROM leadflow.leads l WHERE l.id = ANY ($1) AND l.id = h.lead_id AND h.decided_at IS NULL"
+		" AND h.owner_id IS DISTINCT FROM l.owner_id", 1, {INT8ARRAYOID}
+	};
 	static EngineStatement watch = {
 		"UPDATE leadflow.score_state s SET watch = w.watch"
 		" FROM (SELECT l.id, (CASE WHEN l.stage IN ('lead', 'nurture') THEN $2 WHEN l.stage = 'mql' THEN $3 ELSE 0 END)"
@@ -195,6 +201,7 @@ repair_stages(Datum ids)
 	engine_execute(&cycle, &ids, NULL);
 	engine_execute(&decided, &ids, NULL);
 	engine_execute(&offered, &ids, NULL);
+	engine_execute(&owned, &ids, NULL);
 	engine_execute(&reviewed, &ids, NULL);
 	engine_execute(&enrolled, &ids, NULL);
 	engine_execute(&watch, (Datum[]) {ids, Int32GetDatum(WATCH_GATE), Int32GetDatum(WATCH_HANDOFF),

@@ -680,6 +680,47 @@ $$;
 COMMENT ON FUNCTION leadflow._verify_handoffs(bigint, bigint) IS
 	'verify(): each time a lead was given to sales has its handoffs row, with its decision and its sales touches.';
 
+-- Whose an offered lead is, twice written; and what queues remember of turns.
+CREATE OR REPLACE FUNCTION leadflow._verify_routing(
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
+RETURNS TABLE (check_name text, object_id text, kept text, recomputed text,
+	lead_id bigint, deal_id bigint)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
+SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT
+		'handoff_owner',
+		format('%s of lead %s', h.id, h.lead_id),
+		coalesce('member ' || h.owner_id, 'nobody'),
+		coalesce('member ' || l.owner_id, 'nobody'),
+		h.lead_id,
+		NULL::bigint
+	FROM leadflow.handoffs h
+	JOIN leadflow.leads l ON l.id = h.lead_id
+	JOIN leadflow.stages s ON s.name = l.stage AND s.category = 'handoff'
+	WHERE h.lead_id BETWEEN $1 AND $2 AND h.decided_at IS NULL AND h.owner_id IS DISTINCT FROM l.owner_id
+	UNION ALL
+	-- nobody is due more than a lead, or had more than one in advance
+	SELECT
+		'queue_state',
+		format('member %s of queue %s', m.member_id, q.queue_id),
+		format('%s of %s', m.credit, q.total),
+		'less than a lead',
+		NULL,
+		NULL
+	FROM leadflow.queue_state q
+	CROSS JOIN LATERAL unnest(q.members, q.credits) m (member_id, credit)
+	WHERE abs(m.credit) > q.total AND $1 = '-9223372036854775808' AND $2 = 9223372036854775807;
+END
+$$;
+COMMENT ON FUNCTION leadflow._verify_routing(bigint, bigint) IS
+	'verify(): the open hand-off of a lead has the lead''s owner; no member of a queue is a whole lead ahead or behind (without bounds only).';
+
 CREATE OR REPLACE FUNCTION leadflow._verify_clocks(
 	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
 RETURNS TABLE (check_name text, object_id text, kept text, recomputed text,
@@ -1223,6 +1264,7 @@ AS $$
 		UNION ALL SELECT * FROM leadflow._verify_history(r.lowest, r.highest)
 		UNION ALL SELECT * FROM leadflow._verify_notifications(r.lowest, r.highest)
 		UNION ALL SELECT * FROM leadflow._verify_handoffs(r.lowest, r.highest)
+		UNION ALL SELECT * FROM leadflow._verify_routing(r.lowest, r.highest)
 		UNION ALL SELECT * FROM leadflow._verify_clocks(r.lowest, r.highest)
 		UNION ALL SELECT * FROM leadflow._verify_reviews(r.lowest, r.highest)
 		UNION ALL SELECT * FROM leadflow._verify_credits(r.lowest, r.highest)

@@ -470,3 +470,17 @@ FROM (SELECT id, weight, sum(weight) OVER ()::numeric AS total FROM leadflow.tea
 CROSS JOIN LATERAL (SELECT row_number() OVER (ORDER BY l.id) AS n, count(*) FILTER (WHERE l.owner_id = m.id) OVER (ORDER BY l.id) AS got
 	FROM leadflow.leads l WHERE l.id > 3000) l;
 SELECT * FROM leadflow.verify();
+-- what doesn't fit is seen, and repaired
+BEGIN;
+SET LOCAL session_replication_role = replica;
+UPDATE leadflow.handoffs SET owner_id = 1009 WHERE lead_id = 3001;
+UPDATE leadflow.queue_state SET credits[2] = 2 * total WHERE queue_id = 900;
+SET LOCAL session_replication_role = origin;
+SELECT check_name, regexp_replace(object_id, '^\d+', '…') AS object_id, recomputed FROM leadflow.verify() ORDER BY 1;
+SELECT count(*) > 0 AS repaired FROM leadflow.reconcile(3001, 3001);
+SELECT check_name FROM leadflow.verify();
+-- the next turn evens it out
+SELECT mqls(3501, 3501);
+UPDATE leadflow.leads SET stage = 'sql' WHERE id = 3501;
+SELECT check_name FROM leadflow.verify();
+ROLLBACK;
