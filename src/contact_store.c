@@ -35,6 +35,9 @@
 #include "spi.h"
 #include "stage_store.h"
 
+/* What a sweep deletes at most. */
+#define PURGE_BATCH		10000
+
 /* ---- the configuration --------------------------------------------------- */
 
 static int
@@ -612,6 +615,24 @@ reservations_forget(const int64 *leads, int n)
 
 	engine_enter(&engine);
 	(void) engine_execute(&statement, &ids, NULL);
+	engine_leave(&engine);
+}
+
+void
+reservations_purge(TimestampTz before)
+{
+	static EngineStatement statement = {
+		"DELETE FROM leadflow.contact_reservations WHERE id = ANY (ARRAY("
+		" SELECT r.id FROM leadflow.contact_reservations r WHERE coalesce(r.redeemed_at, r.expires_at) < $1"
+		" ORDER BY coalesce(r.redeemed_at, r.expires_at) LIMIT $2 FOR UPDATE SKIP LOCKED))",
+		2, {TIMESTAMPTZOID, INT8OID}
+	};
+	Datum		values[2] = {TimestampTzGetDatum(before), Int64GetDatum(PURGE_BATCH)};
+	EngineContext engine;
+
+	engine_enter(&engine);
+	engine_plan_by_index();
+	(void) engine_execute(&statement, values, NULL);
 	engine_leave(&engine);
 }
 

@@ -70,6 +70,9 @@ extern int64 reservation_lead(int64 id);	/* 0 = there is none that is open */
 extern bool reservation_free(int64 id);
 extern void reservations_forget(const int64 *leads, int n);	/* of leads that are gone */
 
+/* Deletes what was redeemed or had expired by then, a portion of it; needs no lock. */
+extern void reservations_purge(TimestampTz before);
+
 /* ---- what a flush writes; state rows are locked ---- */
 
 typedef struct ContactRedemption

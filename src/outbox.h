@@ -73,6 +73,9 @@ extern int64 outbox_revive(const IdSet *ids);	/* dead ones are tried again; NULL
 
 /* Deletes what was delivered long ago, a portion of it; is anything due? */
 extern void outbox_purge(TimestampTz at);
+
+/* What ended before "before" need not be kept; false: all is. */
+extern bool outbox_retention(TimestampTz at, TimestampTz *before);
 extern bool outbox_due(TimestampTz at);
 
 /* Leads (bigint[]) that are gone have no notifications, nor others twice what is told once. */

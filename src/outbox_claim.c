@@ -494,6 +494,17 @@ outbox_revive(const IdSet *ids)
 
 /* ---- the sweep ----------------------------------------------------------- */
 
+bool
+outbox_retention(TimestampTz at, TimestampTz *before)
+{
+	int64		retention = subscription_config()->retention;
+
+	if (at < MIN_TIMESTAMP + retention)
+		return false;
+	*before = at - retention;
+	return true;
+}
+
 /* What a subscription's at_most_every looks at is kept for as long. */
 void
 outbox_purge(TimestampTz at)
@@ -506,13 +517,13 @@ outbox_purge(TimestampTz at)
 		" ORDER BY n.delivered_at LIMIT $3 FOR UPDATE OF n SKIP LOCKED))",
 		3, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
 	};
-	int64		retention = subscription_config()->retention;
+	TimestampTz before;
 	Datum		values[3];
 	EngineContext engine;
 
-	if (at < MIN_TIMESTAMP + retention)
+	if (!outbox_retention(at, &before))
 		return;
-	values[0] = TimestampTzGetDatum(at - retention);
+	values[0] = TimestampTzGetDatum(before);
 	values[1] = TimestampTzGetDatum(at);
 	values[2] = Int64GetDatum(PURGE_BATCH);
 	engine_enter(&engine);

@@ -28,6 +28,7 @@
 #include "claim.h"
 #include "clock_store.h"
 #include "columns.h"
+#include "contact_store.h"
 #include "errors.h"
 #include "event_store.h"
 #include "guc.h"
@@ -58,6 +59,7 @@ leadflow_check_sla(PG_FUNCTION_ARGS)
 	int			nwaiting;
 	IdSet		leads = {0};
 	int			quiet;
+	TimestampTz before;
 	Announced	announced;
 	Datum		values[4];
 	bool		nulls[4] = {false};
@@ -93,6 +95,8 @@ leadflow_check_sla(PG_FUNCTION_ARGS)
 	announced = clock_announce(at);
 	quiet_resume(quiet);
 	outbox_purge(at);
+	if (outbox_retention(at, &before))
+		reservations_purge(before);
 	if (outbox_due(at))
 		outbox_wake();
 

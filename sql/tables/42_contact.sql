@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS leadflow.contact_reservations (
 );
 CREATE INDEX IF NOT EXISTS contact_reservations_open ON leadflow.contact_reservations (lead_id, channel, at)
 	WHERE redeemed_at IS NULL;
+CREATE INDEX IF NOT EXISTS contact_reservations_over ON leadflow.contact_reservations ((coalesce(redeemed_at, expires_at)));
 COMMENT ON TABLE leadflow.contact_reservations IS 'One row a place that reserve_contact() kept for a message; written by leadflow alone.';
 COMMENT ON COLUMN leadflow.contact_reservations.id IS 'Key.';
 COMMENT ON COLUMN leadflow.contact_reservations.lead_id IS 'Lead.';

@@ -304,6 +304,9 @@ INSERT INTO leadflow.activities (lead_id, kind) VALUES (18, 'call');
 -- of one instant, in the order of their ids
 INSERT INTO leadflow.activities (lead_id, kind, id) VALUES
 	(18, 'email_sent', '00000000-0000-0000-0000-000000000002'), (18, 'marketing_sms', '00000000-0000-0000-0000-000000000001');
+-- at one instant they are in the order of their ids
+INSERT INTO leadflow.activities (lead_id, id, kind) VALUES (18, '00000000-0000-0000-0000-000000000181', 'call');
+INSERT INTO leadflow.activities (lead_id, id, kind) VALUES (18, '00000000-0000-0000-0000-000000000182', 'email_sent'), (18, '00000000-0000-0000-0000-000000000183', 'marketing_sms');
 SELECT * FROM flagged WHERE lead_id = 18;
 -- History that is imported is not judged, and counts.
 SET leadflow.quiet = on;
@@ -424,6 +427,40 @@ RESET ROLE;
 DROP POLICY even ON leadflow.leads;
 ALTER TABLE leadflow.leads DISABLE ROW LEVEL SECURITY;
 DELETE FROM leadflow.contact_violations;
+
+--
+-- The sweep deletes places that were taken or have expired, when notifications are deleted, too.
+--
+BEGIN;
+INSERT INTO leadflow.leads (id, email) VALUES (999, '999@purge.example');
+SET leadflow.clock = '2026-05-01 12:00Z';
+SELECT leadflow.reserve_contact(999, 'letter', '2026-05-01 12:00Z') IS NOT NULL AS expires, leadflow.reserve_contact(999, 'fax', '2026-05-02 12:00Z') IS NOT NULL AS is_taken,
+	leadflow.reserve_contact(999, 'letter', '2026-07-01 12:00Z') IS NOT NULL AS is_open;
+INSERT INTO leadflow.activity_kinds (kind, role, channel) VALUES ('fax_sent', 'marketing_message', 'fax');
+SET leadflow.clock = '2026-05-02 12:00Z';
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (999, 'fax_sent');
+SELECT leadflow.settle();
+CREATE VIEW places AS SELECT channel, at, expires_at, redeemed_at FROM leadflow.contact_reservations WHERE lead_id = 999;
+SELECT * FROM places ORDER BY at;
+SELECT count(*) FROM leadflow.check_sla('2026-05-31 13:00Z');	-- 30 days after one expired, and not a moment earlier
+SELECT * FROM places ORDER BY at;
+SELECT count(*) FROM leadflow.check_sla('2026-05-31 13:00:00.000001Z');
+SELECT * FROM places ORDER BY at;
+SELECT count(*) FROM leadflow.check_sla('2026-06-01 12:00:00.000001Z');
+SELECT * FROM places ORDER BY at;
+UPDATE leadflow.settings SET notification_retention = '60 days';
+SELECT count(*) FROM leadflow.check_sla('2026-08-01 12:00Z');
+SELECT count(*) FROM places;
+UPDATE leadflow.settings SET notification_retention = '30 days';
+SELECT count(*) FROM leadflow.check_sla('2026-08-01 12:00Z');
+SELECT count(*) FROM places;
+-- Ten thousand a run, so that no run takes long.
+SET session_replication_role = replica;
+INSERT INTO leadflow.contact_reservations (lead_id, channel, at, expires_at) SELECT 999, 'letter', '2026-05-01', '2026-05-02' FROM generate_series(1, 10001);
+SET session_replication_role = origin;
+SELECT count(*) FROM leadflow.check_sla('2026-08-01 12:00Z');
+SELECT count(*) FROM places;
+ROLLBACK;
 
 --
 -- Without the indexes, and with partitions, the answers are the same.
