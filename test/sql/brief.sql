@@ -70,6 +70,19 @@ SELECT leadflow.handoff_brief(2);
 UPDATE leadflow.leads SET stage = 'nurture', stage_reason = 'not_now', stage_by = 'mara@example.com' WHERE id = 1;
 SELECT (string_to_array(leadflow.handoff_brief(id), E'\n'))[5] FROM leadflow.leads WHERE id IN (1, 2) ORDER BY id;
 
+-- Back with sales after a rejection: by the reason itself, or because reviewers have overturned it.
+BEGIN;
+INSERT INTO leadflow.leads (id, full_name, stage, stage_since, owner_id, created_at) VALUES (8, 'Gus', 'sql', '2026-03-01Z', 912, '2026-02-01Z'), (9, 'Hal', 'sql', '2026-03-01Z', 912, '2026-02-01Z');
+INSERT INTO leadflow.team_members (id, full_name, email, team) VALUES (915, 'Mo', 'mo@example.com', 'marketing');
+UPDATE leadflow.leads SET stage = 'rejected', stage_reason = CASE id WHEN 8 THEN 'wrong_territory' ELSE 'no_budget' END, stage_note = 'So it is.', stage_by = 'sam@example.com' WHERE id IN (8, 9);
+SELECT stage FROM leadflow.leads WHERE id = 8;
+SELECT outcome FROM leadflow.review(9, 'overturn', 'max@example.com');
+SELECT outcome, stage FROM leadflow.review(9, 'overturn', 'mo@example.com');
+SELECT (string_to_array(leadflow.handoff_brief(id), E'\n'))[2] FROM leadflow.leads WHERE id IN (8, 9) ORDER BY id;
+SELECT lead_id, (string_to_array(payload ->> 'brief', E'\n'))[2] = (string_to_array(leadflow.handoff_brief(lead_id), E'\n'))[2] AS told
+FROM leadflow.notifications WHERE event = 'lead.handed_off' AND lead_id IN (8, 9) ORDER BY 1;
+ROLLBACK;
+
 -- Five lines whatever the texts hold, and the same in every session.
 UPDATE leadflow.leads SET full_name = E'Ann\r\nof\fAcme', do_not_contact = true WHERE id = 2;
 SELECT (string_to_array(leadflow.handoff_brief(2), E'\n'))[1];
