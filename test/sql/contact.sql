@@ -300,10 +300,6 @@ INSERT INTO leadflow.activities (lead_id, kind) VALUES (52, 'marketing_sms'), (5
 SELECT * FROM flagged WHERE lead_id = 52;
 -- A limit that counts sales touches holds for sales, too.
 INSERT INTO leadflow.contact_limits (id, name, max_messages, per, counts) VALUES (9, 'not twice a day', 1, '1 day', '{sales_touch}');
-INSERT INTO leadflow.activities (lead_id, kind) VALUES (18, 'call');
--- of one instant, in the order of their ids
-INSERT INTO leadflow.activities (lead_id, kind, id) VALUES
-	(18, 'email_sent', '00000000-0000-0000-0000-000000000002'), (18, 'marketing_sms', '00000000-0000-0000-0000-000000000001');
 -- at one instant they are in the order of their ids
 INSERT INTO leadflow.activities (lead_id, id, kind) VALUES (18, '00000000-0000-0000-0000-000000000181', 'call');
 INSERT INTO leadflow.activities (lead_id, id, kind) VALUES (18, '00000000-0000-0000-0000-000000000182', 'email_sent'), (18, '00000000-0000-0000-0000-000000000183', 'marketing_sms');
