@@ -166,7 +166,7 @@ tell_matched(const MatchedOf *all, int n)
 		details_text(&details, "activity_id",
 					 DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&one->matched.id))));
 		details_text(&details, "kind", spi_text(i, 2));
-		details_text(&details, "content", spi_text(i, 3));
+		details_clipped(&details, "content", spi_text(i, 3));
 		details_text(&details, "campaign", spi_text(i, 4));
 		notices[i].lead_id = one->lead_id;
 		notices[i].event = "activity.matched";

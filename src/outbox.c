@@ -18,6 +18,7 @@
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "common/hashfn.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -75,6 +76,15 @@ details_text(StringInfo details, const char *key, const char *value)
 		return;
 	append_key(details, key);
 	escape_json(details, value);
+}
+
+/* The beginning of what people wrote: a payload is small. */
+void
+details_clipped(StringInfo details, const char *key, const char *value)
+{
+	if (value == NULL)
+		return;
+	details_text(details, key, pnstrdup(value, pg_mbcharcliplen(value, strlen(value), DETAILS_CHARACTERS)));
 }
 
 void
@@ -585,7 +595,7 @@ move_details(const SubscriptionConfig *config, const Move *move, const char *bri
 	details_id(&details, "actor_id", move->actor_id);
 	details_text(&details, "actor", member_name(config, move->actor_id));
 	details_text(&details, "reason", move->reason);
-	details_text(&details, "note", move->note);
+	details_clipped(&details, "note", move->note);
 	details_id(&details, "owner_id", move->owner_id);
 	details_text(&details, "owner", member_name(config, move->owner_id));
 	if (handed_off)

@@ -45,9 +45,13 @@ extern void outbox_moves(const Move *moves, int n);
 /* Leads in sales' hands that got another owner: lead.handed_off. */
 extern void outbox_reassigned(const Move *moves, int n);
 
+/* Characters of a text that details_clipped() keeps. */
+#define DETAILS_CHARACTERS 200
+
 /* Details of a notice: a JSON object, one key after the other; NULL and 0 are left out. */
 extern void details_begin(StringInfo details);
 extern void details_text(StringInfo details, const char *key, const char *value);
+extern void details_clipped(StringInfo details, const char *key, const char *value);
 extern void details_id(StringInfo details, const char *key, int64 value);
 extern void details_number(StringInfo details, const char *key, double value);
 extern void details_raw(StringInfo details, const char *key, const char *json);

@@ -524,3 +524,13 @@ SELECT count(*) > 0 AS repaired FROM leadflow.reconcile();
 SELECT check_name, kept, recomputed FROM leadflow.verify();
 ROLLBACK;
 SELECT * FROM leadflow.verify();
+
+--
+-- Of what people wrote the first 200 characters are told, in characters, whatever their bytes.
+--
+INSERT INTO leadflow.subscriptions (event, team, channel) VALUES ('activity.matched', 'marketing', 'long');
+INSERT INTO leadflow.leads (id, email, stage, owner_id) VALUES (150, '150@one.example', 'sql', 12);
+UPDATE leadflow.leads SET stage = 'rejected', stage_reason = 'no_budget', stage_note = repeat('é', 100000), stage_by = 'sam@our.example' WHERE id = 150;
+INSERT INTO leadflow.activities (lead_id, kind, content) VALUES (150, 'page_view', repeat('é', 100000));
+SELECT event, length(payload ->> 'note') AS note, length(payload ->> 'content') AS content FROM leadflow.notifications
+WHERE lead_id = 150 AND event IN ('lead.rejected', 'review.opened', 'activity.matched') ORDER BY id;
