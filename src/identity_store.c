@@ -392,13 +392,6 @@ identity_erase(int64 lead_id, TimestampTz at)
 	};
 	static EngineStatement texts[] = {
 		{"DELETE FROM leadflow.lead_aliases WHERE lead_id = $1", 1, {INT8OID}},
-		/* briefs of others name their colleagues, each with the id that it had */
-		{"UPDATE leadflow.notifications n SET payload = jsonb_set(n.payload, '{brief}', to_jsonb("
-			"  regexp_replace(n.payload ->> 'brief', '(^|\n)Account: [^\n]*', '\\1Account: (erased)')))"
-			" FROM (SELECT '[(]lead (' || string_agg(DISTINCT i.id::text, '|') || '), ' AS named"
-			"  FROM (SELECT $1 UNION SELECT h.merged_from FROM leadflow.stage_history h"
-			"   WHERE h.lead_id = $1 AND h.merged_from IS NOT NULL) i (id)) x"
-			" WHERE n.lead_id <> $1 AND n.event = 'lead.handed_off' AND n.payload ->> 'brief' ~ x.named", 1, {INT8OID}},
 		/* what the lead looked at is an asset of ours, what others wrote to it is not */
 		{"UPDATE leadflow.activities a SET properties = NULL,"
 			" content = CASE WHEN (SELECT k.role FROM leadflow.activity_kinds k WHERE k.kind = a.kind) = 'engagement'"

@@ -582,9 +582,9 @@ member_name(const SubscriptionConfig *config, int64 id)
 	return member ? member->full_name : NULL;
 }
 
-/* What every move says, and a hand-off besides. */
+/* What every move says, and a hand-off besides; its brief is added when it is claimed. */
 static char *
-move_details(const SubscriptionConfig *config, const Move *move, const char *brief, bool handed_off)
+move_details(const SubscriptionConfig *config, const Move *move, bool handed_off)
 {
 	StringInfoData details;
 
@@ -606,50 +606,14 @@ move_details(const SubscriptionConfig *config, const Move *move, const char *bri
 		details_text(&details, "queue", move->queue);
 		details_text(&details, "why", move->why);
 		details_text(&details, "booking_url", owner ? owner->booking_url : NULL);
-		details_text(&details, "brief", brief);
 	}
 	return details_end(&details);
 }
 
-/* What there is to read before the call, by place in "leads"; NULL = nothing. */
-static const char **
-briefs_of(const IdSet *leads)
+static bool
+hands_off(const Move *move)
 {
-	static EngineStatement statement = {
-		"SELECT b.lead_id, b.brief FROM leadflow._handoff_briefs($1) b", 1, {INT8ARRAYOID}
-	};
-	const char **briefs = palloc0_array(const char *, leads->n + 1);
-	MemoryContext caller = CurrentMemoryContext;
-	EngineContext engine;
-	Datum		value;
-	uint64		n;
-
-	if (leads->n == 0)
-		return briefs;
-	engine_enter(&engine);
-	engine_plan_by_index();
-	value = int8_array(leads->ids, leads->n);
-	n = engine_query(&statement, &value, NULL);
-	for (uint64 r = 0; r < n; r++)
-	{
-		int64		lead_id = spi_int64(r, 1);
-		int64	   *found = bsearch(&lead_id, leads->ids, leads->n, sizeof(int64), compare_ids);
-		MemoryContext inside = MemoryContextSwitchTo(caller);
-
-		if (found)
-			briefs[found - leads->ids] = spi_text(r, 2);
-		MemoryContextSwitchTo(inside);
-	}
-	engine_leave(&engine);
-	return briefs;
-}
-
-static const char *
-brief_of(const IdSet *leads, const char **briefs, int64 lead_id)
-{
-	int64	   *found = leads->n ? bsearch(&lead_id, leads->ids, leads->n, sizeof(int64), compare_ids) : NULL;
-
-	return found ? briefs[found - leads->ids] : NULL;
+	return is(move->to_category, "handoff") && !is(move->from_category, "handoff");
 }
 
 /* The event that a move is; NULL = none of them. */
@@ -658,7 +622,7 @@ event_of(const Move *move)
 {
 	if (is(move->to_stage, "mql"))
 		return "lead.mql";
-	if (is(move->to_category, "handoff") && !is(move->from_category, "handoff"))
+	if (hands_off(move))
 		return "lead.handed_off";
 	if (is(move->to_stage, "accepted"))
 		return "lead.accepted";
@@ -675,17 +639,8 @@ outbox_moves(const Move *moves, int n)
 {
 	const SubscriptionConfig *config = subscription_config();
 	Notice	   *notices = palloc0_array(Notice, n + 1);
-	IdSet		handed = {0};
-	const char **briefs;
 	int			count = 0;
 
-	for (int i = 0; i < n; i++)
-	{
-		if (!moves[i].quiet && is(event_of(&moves[i]), "lead.handed_off"))
-			ids_add(&handed, moves[i].lead_id);
-	}
-	ids_sort(&handed);
-	briefs = briefs_of(&handed);
 	for (int i = 0; i < n; i++)
 	{
 		const Move *move = &moves[i];
@@ -697,14 +652,13 @@ outbox_moves(const Move *moves, int n)
 		notice->lead_id = move->lead_id;
 		notice->event = event;
 		notice->at = move->at;
-		notice->details = move_details(config, move, brief_of(&handed, briefs, move->lead_id),
-									   is(event, "lead.handed_off"));
-		if (is(event, "lead.mql"))
+		notice->details = move_details(config, move, hands_off(move));
+		if (is(move->to_stage, "mql"))
 		{
 			notice->recipient_id = move->owner_id;
 			notice->team = "marketing";
 		}
-		else if (is(event, "lead.handed_off"))
+		else if (hands_off(move))
 		{
 			notice->recipient_id = move->owner_id;
 			notice->queue = move->queue;
@@ -722,17 +676,11 @@ outbox_reassigned(const Move *moves, int n)
 {
 	const SubscriptionConfig *config;
 	Notice	   *notices;
-	IdSet		handed = {0};
-	const char **briefs;
 
 	if (n == 0 || leadflow_quiet)
 		return;
 	config = subscription_config();
 	notices = palloc0_array(Notice, n);
-	for (int i = 0; i < n; i++)
-		ids_add(&handed, moves[i].lead_id);
-	ids_sort(&handed);
-	briefs = briefs_of(&handed);
 	for (int i = 0; i < n; i++)
 	{
 		Move		move = moves[i];
@@ -748,7 +696,7 @@ outbox_reassigned(const Move *moves, int n)
 		notices[i].recipient_id = move.owner_id;
 		notices[i].queue = move.queue;
 		notices[i].team = "sales";
-		notices[i].details = move_details(config, &move, brief_of(&handed, briefs, move.lead_id), true);
+		notices[i].details = move_details(config, &move, true);
 	}
 	outbox_add(notices, n);
 }

@@ -21,6 +21,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/relscan.h"
 #include "access/skey.h"
 #include "access/stratnum.h"
@@ -29,10 +30,14 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -41,6 +46,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "guc.h"
+#include "ids.h"
 #include "outbox.h"
 #include "row_lock.h"
 #include "spi.h"
@@ -350,6 +356,87 @@ lock_latest(const IdSet *ids)
 	table_close(rel, NoLock);
 }
 
+/* Columns of what a claim returns. */
+enum
+{
+	CLAIM_LEAD_ID = 2,
+	CLAIM_EVENT = 3,
+	CLAIM_PAYLOAD = 8
+};
+
+/*
+ * What a rep reads before calling is as it is when it is sent, and is not stored: a
+ * hand-off doesn't wait for it to be written, and there is nothing to erase.
+ */
+static HeapTuple
+with_brief(HeapTuple row, TupleDesc desc, const char *brief)
+{
+	int			column = CLAIM_PAYLOAD;
+	bool		isnull;
+	bool		never = false;
+	Datum		payload = SPI_getbinval(row, desc, CLAIM_PAYLOAD, &isnull);
+	StringInfoData said;
+
+	initStringInfo(&said);
+	appendStringInfoString(&said, "{\"brief\": ");
+	escape_json(&said, brief);
+	appendStringInfoChar(&said, '}');
+	payload = DirectFunctionCall2(jsonb_concat, payload, DirectFunctionCall1(jsonb_in, CStringGetDatum(said.data)));
+	return heap_modify_tuple_by_cols(row, desc, 1, &column, &payload, &never);
+}
+
+/* What SPI_tuptable holds; hand-offs with the brief of their lead. */
+static void
+hand_out(Tuplestorestate *claims)
+{
+	static EngineStatement statement = {
+		"SELECT b.lead_id, b.brief FROM leadflow._handoff_briefs($1) b ORDER BY 1", 1, {INT8ARRAYOID}
+	};
+	SPITupleTable *rows = SPI_tuptable;
+	SPITupleTable *briefs = NULL;
+	uint64		n = SPI_processed;
+	IdSet		handed = {0};
+	IdSet		briefed = {0};
+	bool	   *is_handoff = palloc0_array(bool, n + 1);
+	bool		isnull;
+
+	for (uint64 r = 0; r < n; r++)
+	{
+		char	   *event = SPI_getvalue(rows->vals[r], rows->tupdesc, CLAIM_EVENT);
+
+		is_handoff[r] = strcmp(event, "lead.handed_off") == 0;
+		if (is_handoff[r])
+			ids_add(&handed, DatumGetInt64(SPI_getbinval(rows->vals[r], rows->tupdesc, CLAIM_LEAD_ID, &isnull)));
+		pfree(event);
+	}
+	if (handed.n)
+	{
+		Datum		value;
+
+		ids_sort(&handed);
+		engine_plan_by_index();
+		value = int8_array(handed.ids, handed.n);
+		for (uint64 r = 0, found = engine_query(&statement, &value, NULL); r < found; r++)
+			ids_add(&briefed, spi_int64(r, 1));
+		briefs = SPI_tuptable;
+	}
+	for (uint64 r = 0; r < n; r++)
+	{
+		HeapTuple	row = rows->vals[r];
+
+		if (is_handoff[r])
+		{
+			int64		lead_id = DatumGetInt64(SPI_getbinval(row, rows->tupdesc, CLAIM_LEAD_ID, &isnull));
+			int64	   *found = briefed.n ? bsearch(&lead_id, briefed.ids, briefed.n, sizeof(int64), compare_ids) : NULL;
+
+			if (found)
+				row = with_brief(row, rows->tupdesc,
+								 SPI_getvalue(briefs->vals[found - briefed.ids], briefs->tupdesc, 2));
+		}
+		tuplestore_puttuple(claims, row);
+	}
+}
+
 void
 outbox_claim(int n, const char *channel, const char *consumer, TimestampTz until,
 			 Tuplestorestate *claims)
@@ -394,8 +481,7 @@ outbox_claim(int n, const char *channel, const char *consumer, TimestampTz until
 	values[1] = TimestampTzGetDatum(until);
 	values[2] = CStringGetTextDatum(consumer);
 	(void) engine_execute(&lease, values, NULL);
-	for (uint64 r = 0; r < SPI_processed; r++)
-		tuplestore_puttuple(claims, SPI_tuptable->vals[r]);
+	hand_out(claims);
 	engine_leave(&engine);
 }
 
