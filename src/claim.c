@@ -31,6 +31,7 @@
 #include "spi.h"
 #include "stage_store.h"
 #include "transition.h"
+#include "visible.h"
 
 /* Of each queue, how many a sweep looks at. */
 #define RELEASE_BATCH 1000
@@ -460,6 +461,9 @@ leadflow_routing_preview(PG_FUNCTION_ARGS)
 	engine_leave(&engine);
 
 	route_preview(&lead, clock_now());
+	/* routing sees all leads, the caller need not */
+	if (lead.follows && !lead_visible(lead.follows))
+		lead.why = "owner of another lead of the account";
 	nulls[0] = lead.rule == NULL;
 	if (lead.rule)
 		values[0] = CStringGetTextDatum(lead.rule);

@@ -251,7 +251,10 @@ give_known(Route *route, RouteLead *lead, const Prior *prior)
 			give_person(route, lead, &prior->excluded,
 						psprintf("owner of lead %lld of the account", (long long) account->leads[i]),
 						account->owners[i]))
+		{
+			lead->follows = account->leads[i];
 			return true;
+		}
 	}
 	return false;
 }

@@ -26,6 +26,7 @@ typedef struct RouteLead
 	const char *queue;			/* NULL = none */
 	const char *rule;			/* NULL = none was asked, or there is none */
 	const char *why;
+	int64		follows;		/* the lead of the account whose owner it is; 0 = none */
 } RouteLead;
 
 /*

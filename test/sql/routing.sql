@@ -484,3 +484,22 @@ SELECT mqls(3501, 3501);
 UPDATE leadflow.leads SET stage = 'sql' WHERE id = 3501;
 SELECT check_name FROM leadflow.verify();
 ROLLBACK;
+
+--
+-- A preview knows of leads that the caller may not see, and doesn't name them.
+--
+BEGIN;
+INSERT INTO leadflow.accounts (id, name) VALUES (990, 'Hidden');
+INSERT INTO leadflow.leads (id, email, account_id, stage, owner_id) VALUES (9901, 'h@hidden.example', 990, 'accepted', 1001);
+CREATE ROLE regress_leadflow_router;
+GRANT USAGE ON SCHEMA leadflow TO regress_leadflow_router;
+GRANT SELECT ON leadflow.leads TO regress_leadflow_router;
+GRANT EXECUTE ON FUNCTION leadflow.routing_preview(jsonb) TO regress_leadflow_router;
+SET LOCAL ROLE regress_leadflow_router;
+SELECT owner_id, why FROM leadflow.routing_preview('{"account_id": 990}');
+RESET ROLE;
+ALTER TABLE leadflow.leads ENABLE ROW LEVEL SECURITY;
+SET LOCAL ROLE regress_leadflow_router;
+SELECT owner_id, why FROM leadflow.routing_preview('{"account_id": 990}');
+RESET ROLE;
+ROLLBACK;
