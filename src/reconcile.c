@@ -190,6 +190,11 @@ repair_stages(Datum ids)
 		"   AND o.entered_at = e.enrolled_at AND o.to_stage = 'nurture'"
 		"   AND o.merged_from IS NOT DISTINCT FROM e.merged_from AND o.left_at IS NOT DISTINCT FROM e.left_at)", 1, {INT8ARRAYOID}
 	};
+	static EngineStatement elsewhere = {
+		"UPDATE leadflow.nurture_enrolments e SET left_at = greatest(e.enrolled_at, l.stage_since), left_for = l.stage"
+		" FROM leadflow.leads l WHERE e.lead_id = ANY ($1) AND e.left_at IS NULL"
+		" AND l.id = e.lead_id AND l.stage <> 'nurture'", 1, {INT8ARRAYOID}
+	};
 	EngineContext engine;
 
 	engine_enter(&engine);
@@ -204,6 +209,7 @@ repair_stages(Datum ids)
 	engine_execute(&owned, &ids, NULL);
 	engine_execute(&reviewed, &ids, NULL);
 	engine_execute(&enrolled, &ids, NULL);
+	engine_execute(&elsewhere, &ids, NULL);
 	engine_execute(&watch, (Datum[]) {ids, Int32GetDatum(WATCH_GATE), Int32GetDatum(WATCH_HANDOFF),
 									  Int32GetDatum(WATCH_TOUCH), Int32GetDatum(WATCH_CREDIT),
 									  Int32GetDatum(WATCH_EVIDENCE), Int32GetDatum(WATCH_OWNED)}, NULL);

@@ -177,12 +177,15 @@ DELETE FROM leadflow.leads WHERE id > 500;
 --
 -- Damage is found and repaired
 --
+INSERT INTO leadflow.leads (id, stage, stage_since, created_at) VALUES (998, 'lead', '2026-01-02', '2026-01-02');
 SET session_replication_role = replica;
 UPDATE leadflow.nurture_enrolments SET left_at = NULL, left_for = NULL WHERE lead_id = 1;
 UPDATE leadflow.nurture_enrolments SET left_at = enrolled_at WHERE lead_id = 2;
 UPDATE leadflow.nurture_enrolments SET lead_id = 999 WHERE lead_id = 12;
+-- in a program, in stage lead, and never in nurture since
+INSERT INTO leadflow.nurture_enrolments (lead_id, program_id, enrolled_at) SELECT 998, min(id), '2026-01-03' FROM leadflow.nurture_programs;
 SET session_replication_role = origin;
 SELECT check_name, regexp_replace(object_id, '^\d+ of ', '') AS object, kept, recomputed FROM leadflow.verify() ORDER BY 1, 2;
 SELECT check_name, regexp_replace(object_id, '^\d+ of ', '') AS object, kept, recomputed FROM leadflow.reconcile() ORDER BY 1, 2;
 SELECT check_name, regexp_replace(object_id, '^\d+ of ', '') AS object, kept, recomputed FROM leadflow.verify() ORDER BY 1, 2;
-SELECT * FROM enrolments WHERE lead_id IN (1, 2);
+SELECT * FROM enrolments WHERE lead_id IN (1, 2, 998);
