@@ -192,6 +192,17 @@ may_get(const RoutingMember *member)
 	return !member->paused && !member->barred;
 }
 
+/* Nobody is due more than a lead, or has had more than one in advance. */
+static void
+bound(RoutingMember *members, int n, int64 total)
+{
+	for (int i = 0; i < n; i++)
+	{
+		if (!members[i].paused)
+			members[i].credit = Max(Min(members[i].credit, total - 1), 1 - total);
+	}
+}
+
 /* Returns the index of the one whose turn it is, and books it; -1 = nobody may get it. */
 int
 routing_pick(RoutingMember *members, int n)
@@ -200,9 +211,13 @@ routing_pick(RoutingMember *members, int n)
 	int64		total;
 	int			best = -1;
 	int			allowed = 0;
+	bool		barred = false;
 
 	for (int i = 0; i < n; i++)
+	{
 		allowed += may_get(&members[i]);
+		barred |= members[i].barred;
+	}
 	if (allowed == 0)
 		return -1;
 	total = accrue(members, n);
@@ -235,6 +250,8 @@ routing_pick(RoutingMember *members, int n)
 		}
 	}
 	members[best].credit -= total;
+	if (barred)
+		bound(members, n, total);
 	return best;
 }
 
@@ -273,10 +290,6 @@ routing_pick_least(RoutingMember *members, int n)
 	total = accrue(members, n);
 	members[best].credit -= total;
 	/* loads that differ for long would make somebody due ever more */
-	for (int i = 0; i < n; i++)
-	{
-		if (!members[i].paused)
-			members[i].credit = Max(Min(members[i].credit, total - 1), 1 - total);
-	}
+	bound(members, n, total);
 	return best;
 }
