@@ -106,7 +106,10 @@ load_people(RoutingConfig *config, MemoryContext context)
 	}
 }
 
-/* A queue without members is every active member of sales.  Weight 0 takes no part. */
+/*
+ * A queue without members is every active member of sales.  Weight 0 takes no part, nor does marketing, which
+ * could not decide.
+ */
 static void
 load_queues(RoutingConfig *config, MemoryContext context)
 {
@@ -119,7 +122,7 @@ load_queues(RoutingConfig *config, MemoryContext context)
 		"   JOIN leadflow.queue_members e ON e.queue_id = q.id"
 		"  UNION ALL SELECT q.id, m.id, NULL FROM leadflow.queues q JOIN leadflow.team_members m ON m.team = 'sales'"
 		"   WHERE NOT EXISTS (SELECT FROM leadflow.queue_members e WHERE e.queue_id = q.id)) q"
-		" JOIN leadflow.team_members m ON m.id = q.member_id"
+		" JOIN leadflow.team_members m ON m.id = q.member_id AND m.team <> 'marketing'"
 		" WHERE m.active AND coalesce(q.weight, m.weight) > 0 ORDER BY q.id, m.id"
 	};
 	int			n = (int) engine_query(&queues, NULL, NULL);

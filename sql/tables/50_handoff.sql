@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS leadflow.queue_members (
 	weight integer CONSTRAINT queue_members_weight CHECK (weight BETWEEN 0 AND 1000),
 	PRIMARY KEY (queue_id, member_id)
 );
-COMMENT ON TABLE leadflow.queue_members IS 'One row a member of a queue; a queue without rows has every active member of team sales.';
+COMMENT ON TABLE leadflow.queue_members IS 'One row a member of a queue; a queue without rows has every active member of team sales. Members of marketing get no leads.';
 COMMENT ON COLUMN leadflow.queue_members.queue_id IS 'Queue.';
 COMMENT ON COLUMN leadflow.queue_members.member_id IS 'Member.';
 COMMENT ON COLUMN leadflow.queue_members.weight IS 'Share; NULL = the member''s own weight.';

@@ -16,8 +16,9 @@ SELECT
 	CASE
 		WHEN l.owner_id IS NULL AND h.queue IS NOT NULL THEN 'waits in queue ' || h.queue
 		WHEN l.owner_id IS NULL THEN 'no owner'
-		WHEN m.active THEN 'owner is away and nobody covers'
-		ELSE 'owner is not active'
+		WHEN NOT m.active THEN 'owner is not active'
+		WHEN m.team = 'marketing' THEN 'owner is in marketing and cannot decide'
+		ELSE 'owner is away and nobody covers'
 	END AS why
 FROM leadflow.leads l
 JOIN leadflow.stages g ON g.name = l.stage AND g.category IN ('handoff', 'sales')
@@ -35,8 +36,8 @@ LEFT JOIN LATERAL (
 	FROM leadflow.absences b
 	WHERE b.member_id = l.owner_id AND b.during @> leadflow.now()
 ) w ON true
-WHERE l.owner_id IS NULL OR leadflow._stands_in(l.owner_id, leadflow.now()) IS NULL;
-COMMENT ON VIEW leadflow.orphaned_leads IS 'One row a lead (key: lead_id) of categories handoff and sales that nobody works: without an owner, of an owner who is not active, or of one who is away without a cover who is there. reassign() hands over a member''s leads; what waits in a queue is given out by check_sla() and claim_next().';
+WHERE l.owner_id IS NULL OR m.team = 'marketing' OR leadflow._stands_in(l.owner_id, leadflow.now()) IS NULL;
+COMMENT ON VIEW leadflow.orphaned_leads IS 'One row a lead (key: lead_id) of categories handoff and sales that nobody works: without an owner, of an owner who is not active or in marketing, or of one who is away without a cover who is there. reassign() hands over a member''s leads; what waits in a queue is given out by check_sla() and claim_next().';
 COMMENT ON COLUMN leadflow.orphaned_leads.lead_id IS 'Lead (leads.id).';
 COMMENT ON COLUMN leadflow.orphaned_leads.full_name IS 'Name of the lead.';
 COMMENT ON COLUMN leadflow.orphaned_leads.company IS 'Company as the lead wrote it, else the account''s name.';

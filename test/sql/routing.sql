@@ -503,3 +503,17 @@ SET LOCAL ROLE regress_leadflow_router;
 SELECT owner_id, why FROM leadflow.routing_preview('{"account_id": 990}');
 RESET ROLE;
 ROLLBACK;
+
+-- Who cannot decide gets nothing by turn; who was given a lead all the same shows.
+BEGIN;
+INSERT INTO leadflow.team_members (id, full_name, team) VALUES (2001, 'Mia', 'marketing'), (2002, 'Lea', 'leadership');
+INSERT INTO leadflow.queues (id, name) VALUES (991, 'mixed');
+INSERT INTO leadflow.queue_members (queue_id, member_id) VALUES (991, 2001), (991, 2002);
+INSERT INTO leadflow.routing_rules (position, name, queue_id) VALUES (-5, 'mixed', 991);
+INSERT INTO leadflow.leads (id, email) VALUES (9911, 'm@mixed.example'), (9912, 'n@mixed.example');
+UPDATE leadflow.leads SET stage = 'mql' WHERE id IN (9911, 9912);
+UPDATE leadflow.leads SET stage = 'sql' WHERE id IN (9911, 9912);
+UPDATE leadflow.leads SET owner_id = 2001 WHERE id = 9912;
+SELECT id, owner_id FROM leadflow.leads WHERE id IN (9911, 9912) ORDER BY 1;
+SELECT lead_id, owner, why FROM leadflow.orphaned_leads WHERE lead_id IN (9911, 9912);
+ROLLBACK;
