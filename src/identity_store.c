@@ -402,6 +402,8 @@ identity_erase(int64 lead_id, TimestampTz at)
 		{"UPDATE leadflow.reviews SET note = NULL, contest_note = NULL WHERE lead_id = $1", 1, {INT8OID}},
 		{"UPDATE leadflow.review_votes v SET note = NULL FROM leadflow.reviews r"
 			" WHERE r.lead_id = $1 AND v.review_id = r.id AND v.note IS NOT NULL", 1, {INT8OID}},
+		/* nobody is told any more */
+		{"DELETE FROM leadflow.notifications WHERE lead_id = $1 AND delivered_at IS NULL", 1, {INT8OID}},
 		{"UPDATE leadflow.notifications SET payload = '{}', last_error = NULL WHERE lead_id = $1", 1, {INT8OID}},
 		{"UPDATE leadflow.deals SET name = NULL, lost_reason = NULL WHERE lead_id = $1"
 			" AND (name IS NOT NULL OR lost_reason IS NOT NULL)", 1, {INT8OID}},

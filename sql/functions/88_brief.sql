@@ -322,7 +322,7 @@ BEGIN
 	)
 	SELECT t.kind, t.lead_id, l.full_name, coalesce(l.company, a.name), l.stage, leadflow.score(l.id, instant), t.due_at, t.since_at, t.what
 	FROM todo t
-	JOIN leadflow.leads l ON l.id = t.lead_id
+	JOIN leadflow.leads l ON l.id = t.lead_id AND l.erased_at IS NULL
 	LEFT JOIN leadflow.accounts a ON a.id = l.account_id
 	ORDER BY t.urgency, t.due_at, leadflow.score(l.id, instant) DESC, t.lead_id;
 END

@@ -56,6 +56,7 @@ SELECT
 	l.owner_id,
 	m.full_name AS owner,
 	CASE
+		WHEN l.erased_at IS NOT NULL THEN NULL
 		WHEN n.action = 'answer' THEN coalesce(m.team, 'sales')
 		WHEN g.category IN ('marketing', 'recycle') THEN 'marketing'
 		WHEN g.category IN ('handoff', 'sales') THEN 'sales'
@@ -63,11 +64,12 @@ SELECT
 	n.action AS next_action,
 	CASE
 		WHEN n.action = 'vote' THEN r.due_at
-		ELSE coalesce(k.due_at, l.revisit_on::timestamp AT TIME ZONE t.time_zone)
+		WHEN l.erased_at IS NULL THEN coalesce(k.due_at, l.revisit_on::timestamp AT TIME ZONE t.time_zone)
 	END AS next_due_at,
 	s.last_engaged_at,
 	s.last_touch_at,
 	CASE
+		WHEN l.erased_at IS NOT NULL THEN NULL
 		WHEN n.action = 'vote' THEN 'reviewers'
 		WHEN n.action = 'claim' THEN coalesce('queue ' || w.queue, 'sales')
 		WHEN n.action = 'answer' OR g.category IN ('handoff', 'sales') THEN coalesce(m.full_name, 'sales')
@@ -131,6 +133,7 @@ LEFT JOIN LATERAL (
 ) u ON true
 CROSS JOIN LATERAL (
 	SELECT CASE
+		WHEN l.erased_at IS NOT NULL THEN NULL
 		WHEN r.id IS NOT NULL THEN 'vote'
 		WHEN w.lead_id IS NOT NULL THEN 'claim'
 		WHEN g.category IN ('handoff', 'sales') AND s.last_touch_at >= coalesce(h.offered_at, l.stage_since) AND u.since_at IS NOT NULL THEN 'answer'
@@ -157,7 +160,7 @@ COMMENT ON COLUMN leadflow.lead_board.persona IS 'Persona; NULL = none.';
 COMMENT ON COLUMN leadflow.lead_board.owner_id IS 'Whose lead it is (team_members.id); NULL = nobody''s.';
 COMMENT ON COLUMN leadflow.lead_board.owner IS 'Name of the owner.';
 COMMENT ON COLUMN leadflow.lead_board.responsible_team IS 'Who has the lead, by the stage''s category: marketing (marketing, recycle), sales (handoff, sales); the owner''s team where next_action is answer; NULL = nobody any more.';
-COMMENT ON COLUMN leadflow.lead_board.next_action IS 'What to do next: vote (on its rejection), claim (it waits in a queue), answer (it wrote or called), first touch, accept or reject, follow up, hand off, qualify, revisit, nurture; NULL = nothing.';
+COMMENT ON COLUMN leadflow.lead_board.next_action IS 'What to do next: vote (on its rejection), claim (it waits in a queue), answer (it wrote or called), first touch, accept or reject, follow up, hand off, qualify, revisit, nurture; NULL = nothing, also of a person who was erased.';
 COMMENT ON COLUMN leadflow.lead_board.next_due_at IS 'When the review ends; else the deadline of the running clock that is due first, else the start of the day of leads.revisit_on in settings.time_zone; NULL = none.';
 COMMENT ON COLUMN leadflow.lead_board.last_engaged_at IS 'When the lead last did something.';
 COMMENT ON COLUMN leadflow.lead_board.last_touch_at IS 'When sales last reached out.';
