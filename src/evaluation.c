@@ -322,3 +322,20 @@ fit_evaluate(const Model *model, Jsonb *document, Fit *fit)
 			fit->disqualifier = &model->lead_disqualifiers[i];
 	}
 }
+
+/* Why a lead is disqualified, by the id of what says so. */
+const char *
+disqualified_reason(const Model *model, int64 id)
+{
+	for (int i = 0; i < model->nlead_disqualifiers; i++)
+	{
+		if (model->lead_disqualifiers[i].id == id)
+			return model->lead_disqualifiers[i].reason;
+	}
+	for (int i = 0; i < model->nactivity_disqualifiers; i++)
+	{
+		if (model->activity_disqualifiers[i].id == id)
+			return model->activity_disqualifiers[i].reason;
+	}
+	return "disqualified";
+}

@@ -74,6 +74,8 @@ typedef struct Fit
 
 extern void fit_evaluate(const Model *model, Jsonb *document, Fit *fit);
 
+extern const char *disqualified_reason(const Model *model, int64 id);
+
 /* Does it look at the document at all?  If not, that may be NULL. */
 static inline bool
 fit_needs_document(const Model *model)

@@ -224,10 +224,10 @@ char *
 gate_by_hand_blocked(int64 lead_id, HeapTuple lead, TupleDesc desc)
 {
 	const Model *model = model_active();
-	ScoreRow	score;
+	ScoreRow	score = {0};
 	char	   *missing = NULL;
 
-	if (model->id == 0 || !score_read(lead_id, clock_now(), &score))
+	if (model->id == 0)
 		return NULL;
 	PushActiveSnapshot(engine_snapshot());
 	missing = lead_incomplete(model, &score, lead_id, lead, desc, false);

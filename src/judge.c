@@ -245,19 +245,32 @@ judge_team(const StageConfig *config, int64 lead_id, const StageMove *move, Acto
 			 err_column_constraint("leads", "stage", "leads_stage_move")));
 }
 
-/* What is asked of a lead that people make an MQL. */
+static void pg_attribute_noreturn()
+refuse_gate(int64 lead_id, const char *missing)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("lead %lld cannot become an MQL: %s", (long long) lead_id, missing),
+			 errdetail("Lead %lld: %s.", (long long) lead_id, missing),
+			 errhint("Points and grade are not asked of a move by hand, the rest of the gate is."),
+			 err_column_constraint("leads", "stage", "leads_mql_gate")));
+	pg_unreachable();
+}
+
+/* What is asked of a lead that people make an MQL; if it is disqualified is seen when it is written. */
 static void
 judge_gate(int64 lead_id, HeapTuple newtup, TupleDesc desc)
 {
 	char	   *missing = gate_by_hand_blocked(lead_id, newtup, desc);
 
 	if (missing)
-		ereport(ERROR,
-				(errcode(ERRCODE_CHECK_VIOLATION),
-				 errmsg("lead %lld cannot become an MQL: %s", (long long) lead_id, missing),
-				 errdetail("Lead %lld: %s.", (long long) lead_id, missing),
-				 errhint("Points and grade are not asked of a move by hand, the rest of the gate is."),
-				 err_column_constraint("leads", "stage", "leads_mql_gate")));
+		refuse_gate(lead_id, missing);
+}
+
+void
+judge_disqualified(int64 lead_id, const char *reason)
+{
+	refuse_gate(lead_id, psprintf("disqualified: %s", reason));
 }
 
 /*

@@ -19,6 +19,9 @@ typedef struct LeadEdit
 	bool		edited[LEAD_COLUMNS];
 } LeadEdit;
 
+/* People made an MQL of a lead that is disqualified, by what it is now: refuses. */
+extern void judge_disqualified(int64 lead_id, const char *reason) pg_attribute_noreturn();
+
 extern void judge_insert(const LeadRow *new, LeadEdit *edit);
 extern void judge_update(const LeadRow *old, const LeadRow *new, HeapTuple oldtup,
 						 HeapTuple newtup, const Bitmapset *named, LeadEdit *edit);

@@ -148,22 +148,6 @@ leadflow_score_as_of(PG_FUNCTION_ARGS)
 	PG_RETURN_FLOAT8(score.score);
 }
 
-static const char *
-disqualified_reason(const Model *model, int64 id)
-{
-	for (int i = 0; i < model->nlead_disqualifiers; i++)
-	{
-		if (model->lead_disqualifiers[i].id == id)
-			return model->lead_disqualifiers[i].reason;
-	}
-	for (int i = 0; i < model->nactivity_disqualifiers; i++)
-	{
-		if (model->activity_disqualifiers[i].id == id)
-			return model->activity_disqualifiers[i].reason;
-	}
-	return "disqualified";
-}
-
 /* By how much a lead that is not disqualified is above the threshold; added up as state_evaluate() does. */
 static double
 margin_at(const Model *model, const StateRow *row, TimestampTz at)

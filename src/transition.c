@@ -23,7 +23,9 @@
 #include "guc.h"
 #include "handoff.h"
 #include "ids.h"
+#include "judge.h"
 #include "lead.h"
+#include "model_store.h"
 #include "nurture.h"
 #include "outbox.h"
 #include "review.h"
@@ -214,8 +216,13 @@ write_history(Move *moves, const Move *const *passed, int n)
 		if (freezes[i].scored)
 		{
 			const ScoreRow *score = &scores[i];
-			const char *persona = score->persona_id ? score_persona_name(score->persona_id) : NULL;
+			const char *persona;
 
+			if (score->disqualified_by && moves[i].from_stage && is(moves[i].to_stage, "mql") &&
+				!is(moves[i].team, "system"))
+				judge_disqualified(moves[i].lead_id,
+								   disqualified_reason(model_active(), score->disqualified_by));
+			persona = score->persona_id ? score_persona_name(score->persona_id) : NULL;
 			freezes[i].score = score->score;
 			freezes[i].model_id = score->model_id;
 			freezes[i].persona = persona ? pstrdup(persona) : NULL;

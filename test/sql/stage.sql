@@ -253,3 +253,9 @@ RETURNING id, account_id;
 UPDATE leadflow.leads SET email = 'ann@other.example' WHERE id IN (221, 223) RETURNING id, account_id;
 
 SELECT * FROM leadflow.verify();
+
+-- Who is disqualified by what the very statement says cannot be made an MQL, who no longer is can.
+INSERT INTO leadflow.leads (id, email, job_title) VALUES (9001, 'cto@gate.example', 'CTO'), (9002, 'student@gate.example', 'Student');
+SELECT * FROM try($$UPDATE leadflow.leads SET stage = 'mql', job_title = 'Student' WHERE id = 9001$$);
+SELECT * FROM try($$UPDATE leadflow.leads SET stage = 'mql' WHERE id = 9002$$);
+UPDATE leadflow.leads SET stage = 'mql', job_title = 'CTO' WHERE id = 9002 RETURNING stage;
