@@ -15,8 +15,8 @@
  * the merged lead, which knows more than either did.
  *
  * Limits: a deal that is given to the duplicate while the locks are taken is locked out of
- * that order; columns that a site has added to a table are neither merged nor erased; what is
- * told of a colleague while somebody is erased may name them.
+ * that order; columns that a site has added to a table are neither merged nor erased; activities
+ * that another transaction has inserted and not committed are not erased (once more, then).
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -76,7 +76,7 @@ CREATE OR REPLACE FUNCTION leadflow.erase_lead(id bigint) RETURNS void
 	LANGUAGE C VOLATILE
 	SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION leadflow.erase_lead(bigint) IS
-'Takes a person out of every table, in the present transaction: names, keys, attributes, free text and payloads go; ids, instants, kinds, campaigns, stages, reasons, amounts and frozen scores stay, so reports don''t change. May be repeated, for what was written since. Nobody is told. Errors: P0002 no such lead (or not visible). O(rows of the lead + notifications).';
+'Takes a person out of every table, in the present transaction: names, keys, attributes, free text and payloads go; ids, instants, kinds, campaigns, stages, reasons, amounts and frozen scores stay, so reports don''t change. May be repeated, for what was written since, and for activities of transactions that were open. Nobody is told. Errors: P0002 no such lead (or not visible), 22004 for NULL. O(rows of the lead).';
 
 CREATE OR REPLACE FUNCTION leadflow.export_lead(id bigint) RETURNS jsonb
 LANGUAGE sql VOLATILE	-- so that not everybody may
