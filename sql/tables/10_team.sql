@@ -27,7 +27,7 @@ COMMENT ON COLUMN leadflow.team_members.active IS 'False: gets no leads and may 
 COMMENT ON COLUMN leadflow.team_members.weight IS 'Share in round robin where the queue gives none (0 = none).';
 COMMENT ON COLUMN leadflow.team_members.capacity IS 'Leads in hand at most; NULL = no limit.';
 COMMENT ON COLUMN leadflow.team_members.calendar_id IS 'Working hours (calendars.id); NULL = always.';
-COMMENT ON COLUMN leadflow.team_members.manager_id IS 'Who is told of escalations.';
+COMMENT ON COLUMN leadflow.team_members.manager_id IS 'Who leads the member; stored for escalations to come: nobody is told by it yet.';
 COMMENT ON COLUMN leadflow.team_members.booking_url IS 'Where a lead books a meeting.';
 COMMENT ON COLUMN leadflow.team_members.attributes IS 'Anything a site wants to know of the member.';
 COMMENT ON COLUMN leadflow.team_members.reviewer IS 'May vote on rejections (where impartial); false: never.';
@@ -43,5 +43,5 @@ CREATE INDEX IF NOT EXISTS absences_member_id ON leadflow.absences (member_id);
 COMMENT ON TABLE leadflow.absences IS 'One row an absence of a member.';
 COMMENT ON COLUMN leadflow.absences.id IS 'Key.';
 COMMENT ON COLUMN leadflow.absences.member_id IS 'Who is away.';
-COMMENT ON COLUMN leadflow.absences.during IS 'When.';
+COMMENT ON COLUMN leadflow.absences.during IS 'When: a range of instants, its end not included; open ends allowed.';
 COMMENT ON COLUMN leadflow.absences.cover_id IS 'Who stands in; NULL = nobody.';

@@ -14,11 +14,11 @@ COMMENT ON TABLE leadflow.campaigns IS 'One row a campaign.';
 COMMENT ON COLUMN leadflow.campaigns.id IS 'Key.';
 COMMENT ON COLUMN leadflow.campaigns.code IS 'What rules, conditions and imports see, e.g. utm_campaign; defaults to the name; fixed once a lead or an activity carries the campaign.';
 COMMENT ON COLUMN leadflow.campaigns.name IS 'Name as shown in reports.';
-COMMENT ON COLUMN leadflow.campaigns.channel IS 'Channel that credits are reported by.';
-COMMENT ON COLUMN leadflow.campaigns.medium IS 'Medium, e.g. cpc.';
+COMMENT ON COLUMN leadflow.campaigns.channel IS 'Channel, e.g. webinar; for reports of the site, leadflow''s own go by campaign.';
+COMMENT ON COLUMN leadflow.campaigns.medium IS 'Medium, e.g. cpc; for reports of the site.';
 COMMENT ON COLUMN leadflow.campaigns.owner_id IS 'Who runs it.';
-COMMENT ON COLUMN leadflow.campaigns.starts_on IS 'First day.';
-COMMENT ON COLUMN leadflow.campaigns.ends_on IS 'Last day.';
+COMMENT ON COLUMN leadflow.campaigns.starts_on IS 'First day; for people, touches count on any day.';
+COMMENT ON COLUMN leadflow.campaigns.ends_on IS 'Last day; likewise.';
 
 CREATE TABLE IF NOT EXISTS leadflow.campaign_costs (
 	campaign_id bigint NOT NULL REFERENCES leadflow.campaigns (id) ON DELETE CASCADE,
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS leadflow.campaign_costs (
 	currency character(3) NOT NULL DEFAULT 'EUR' CONSTRAINT campaign_costs_currency CHECK (currency ~ '^[A-Z]{3}$'),
 	PRIMARY KEY (campaign_id, day, currency)
 );
-COMMENT ON TABLE leadflow.campaign_costs IS 'One row a campaign, day and currency.';
+COMMENT ON TABLE leadflow.campaign_costs IS 'One row a campaign, day and currency: what ROI in reports is made of.';
 COMMENT ON COLUMN leadflow.campaign_costs.campaign_id IS 'Campaign.';
 COMMENT ON COLUMN leadflow.campaign_costs.day IS 'Day on which the money was spent.';
 COMMENT ON COLUMN leadflow.campaign_costs.amount IS 'Amount in the currency beside it.';

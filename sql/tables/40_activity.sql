@@ -11,8 +11,8 @@ CREATE TABLE IF NOT EXISTS leadflow.activity_kinds (
 COMMENT ON TABLE leadflow.activity_kinds IS 'One row a kind of activity. A kind without a row is stored, scores nothing and shows in unmapped_activity_kinds.';
 COMMENT ON COLUMN leadflow.activity_kinds.kind IS 'Key, as in activities.kind.';
 COMMENT ON COLUMN leadflow.activity_kinds.role IS 'engagement (the lead did something: can score and be a touch), sales_touch (sales reached out), marketing_message (marketing sent something), other.';
-COMMENT ON COLUMN leadflow.activity_kinds.two_way IS 'A conversation took place.';
-COMMENT ON COLUMN leadflow.activity_kinds.expects_reply IS 'An inbound that somebody must answer.';
+COMMENT ON COLUMN leadflow.activity_kinds.two_way IS 'A conversation took place: it answers what the lead wrote before (lead_board, my_day()).';
+COMMENT ON COLUMN leadflow.activity_kinds.expects_reply IS 'An inbound that somebody must answer: shows in lead_board.unanswered_at and my_day() until there is a sales touch or a two-way activity after it.';
 COMMENT ON COLUMN leadflow.activity_kinds.withdraws_permission IS 'The lead withdrew permission to be contacted on the channel (NULL: on any).';
 COMMENT ON COLUMN leadflow.activity_kinds.channel IS 'Channel of the message, e.g. email, phone, sms; what contact limits and permissions go by. NULL = none.';
 
