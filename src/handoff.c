@@ -45,7 +45,9 @@ decide(Move **moves, const LeadUpdate **changes, int n)
 	const char **decisions = palloc_array(const char *, n);
 	int64	   *ids = palloc0_array(int64, n);
 	Handoff    *taken = palloc0_array(Handoff, n);
+	Move	  **takers = palloc_array(Move *, n);
 	int			ntaken = 0;
+	int			t = 0;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -58,8 +60,8 @@ decide(Move **moves, const LeadUpdate **changes, int n)
 			bool		by_actor = moves[i]->owner_id == moves[i]->actor_id;
 
 			decisions[i] = by_actor ? "taken over" : "reassigned";
+			takers[ntaken] = moves[i];
 			taken[ntaken].lead_id = moves[i]->lead_id;
-			taken[ntaken].offered_at = moves[i]->at;
 			taken[ntaken].owner_id = moves[i]->owner_id;
 			taken[ntaken].why = decisions[i];
 			taken[ntaken++].decision = moves[i]->to_stage;
@@ -67,12 +69,19 @@ decide(Move **moves, const LeadUpdate **changes, int n)
 	}
 	handoff_decide(leads, at, decisions, n, ids);
 	for (int i = 0; i < n; i++)
+	{
 		moves[i]->handoff_id = ids[i];
+		if (t < ntaken && takers[t] == moves[i])
+			taken[t++].offered_at = at[i];
+	}
 	if (ntaken)
 	{
 		handoff_open(taken, ntaken);
 		for (int i = 0; i < ntaken; i++)
+		{
 			leads[i] = taken[i].lead_id;
+			takers[i]->handoff_id = taken[i].id;
+		}
 		clock_settle(leads, ntaken);
 	}
 }
@@ -158,6 +167,56 @@ offer(Move **moves, const LeadUpdate **changes, int n)
 	}
 }
 
+/*
+ * The offer goes to somebody else; a lead that sales had decided on changes
+ * hands with the decision.  One that was offered and is nobody's now waits in the
+ * queue that it came through, else where leads go that no condition is for.
+ */
+static void
+pass_on(Move **moves, TimestampTz *at, int n)
+{
+	int64	   *leads = palloc_array(int64, n);
+	const char **decisions = palloc_array(const char *, n);
+	int64	   *ids = palloc0_array(int64, n);
+	Handoff    *handoffs = palloc0_array(Handoff, n);
+
+	for (int i = 0; i < n; i++)
+	{
+		Move	   *move = moves[i];
+
+		leads[i] = move->lead_id;
+		decisions[i] = "reassigned";
+		if (move->owner_id == 0 && move->queue == NULL && is_handoff(move->to_category))
+		{
+			move->queue = handoff_last_queue(move->lead_id);
+			if (move->queue == NULL)
+				move->queue = route_last_queue();
+		}
+		handoffs[i].lead_id = move->lead_id;
+		handoffs[i].owner_id = move->owner_id;
+		handoffs[i].queue = move->queue;
+		handoffs[i].why = "reassigned";
+		handoffs[i].decision = is_handoff(move->to_category) ? NULL : move->to_stage;
+	}
+	/* not before the last, though somebody may have passed it on since this transaction began */
+	handoff_not_before(leads, at, n);
+	handoff_decide(leads, at, decisions, n, ids);
+	for (int i = 0; i < n; i++)
+		handoffs[i].offered_at = at[i];
+	handoff_open(handoffs, n);
+	for (int i = 0; i < n; i++)
+		moves[i]->handoff_id = handoffs[i].id;
+	clock_settle(leads, n);
+}
+
+bool
+handoff_passes_on(const Move *move, const LeadUpdate *change)
+{
+	return change && change->old_owner != move->owner_id && move->from_category && move->to_category &&
+		strcmp(move->from_category, move->to_category) == 0 &&
+		(is_handoff(move->to_category) || is_category(move->to_category, "sales"));
+}
+
 void
 handoff_moves(Move *moves, const LeadUpdate **changes, int n)
 {
@@ -165,12 +224,15 @@ handoff_moves(Move *moves, const LeadUpdate **changes, int n)
 	Move	  **entered = palloc_array(Move *, n);
 	const LeadUpdate **of_left = palloc0_array(const LeadUpdate *, n);
 	const LeadUpdate **of_entered = palloc0_array(const LeadUpdate *, n);
+	Move	  **passed = palloc_array(Move *, n);
+	TimestampTz *at = palloc_array(TimestampTz, n);
 	int			nleft = 0;
 	int			nentered = 0;
+	int			npassed = 0;
 
 	for (int i = 0; i < n; i++)
 	{
-		/* within the category the offer stays as it is */
+		/* within the category the offer stays as it is, unless it goes to another owner */
 		bool		was = is_handoff(moves[i].from_category);
 		bool		is = is_handoff(moves[i].to_category);
 
@@ -184,11 +246,18 @@ handoff_moves(Move *moves, const LeadUpdate **changes, int n)
 			of_entered[nentered] = changes ? changes[i] : NULL;
 			entered[nentered++] = &moves[i];
 		}
+		else if (changes && handoff_passes_on(&moves[i], changes[i]))
+		{
+			at[npassed] = moves[i].at;
+			passed[npassed++] = &moves[i];
+		}
 	}
 	if (nleft)
 		decide(left, of_left, nleft);
 	if (nentered)
 		offer(entered, of_entered, nentered);
+	if (npassed)
+		pass_on(passed, at, npassed);
 }
 
 void
@@ -210,50 +279,28 @@ handoff_imported(Move *moves, int n)
 		handoff_open(handoffs, count);
 }
 
-/*
- * The offer goes to somebody else; a lead that sales had decided on changes
- * hands with the decision.  One that was offered and is nobody's now waits in the
- * queue that it came through, else where leads go that no condition is for.
- */
 void
 handoff_reassigned(Move *moves, int n)
 {
-	int64	   *leads = palloc_array(int64, n);
+	Move	  **all = palloc_array(Move *, n);
 	TimestampTz *at = palloc_array(TimestampTz, n);
-	const char **decisions = palloc_array(const char *, n);
-	int64	   *ids = palloc0_array(int64, n);
-	Handoff    *handoffs = palloc0_array(Handoff, n);
 
 	for (int i = 0; i < n; i++)
 	{
-		leads[i] = moves[i].lead_id;
+		all[i] = &moves[i];
 		at[i] = Max(clock_now(), moves[i].at);
-		decisions[i] = "reassigned";
-		if (moves[i].owner_id == 0 && moves[i].queue == NULL && is_handoff(moves[i].to_category))
-		{
-			moves[i].queue = handoff_last_queue(moves[i].lead_id);
-			if (moves[i].queue == NULL)
-				moves[i].queue = route_last_queue();
-		}
-		handoffs[i].lead_id = moves[i].lead_id;
-		handoffs[i].offered_at = at[i];
-		handoffs[i].owner_id = moves[i].owner_id;
-		handoffs[i].queue = moves[i].queue;
-		handoffs[i].why = "reassigned";
-		handoffs[i].decision = is_handoff(moves[i].to_category) ? NULL : moves[i].to_stage;
 	}
-	handoff_decide(leads, at, decisions, n, ids);
-	handoff_open(handoffs, n);
-	clock_settle(leads, n);
+	pass_on(all, at, n);
 }
 
 void
-handoff_given_out(const Move *moves, int n, TimestampTz at)
+handoff_given_out(Move *moves, int n, TimestampTz at)
 {
 	int64	   *leads = palloc_array(int64, n);
 	int64	   *owners = palloc_array(int64, n);
 	const char **queues = palloc_array(const char *, n);
 	const char **why = palloc_array(const char *, n);
+	int64	   *ids = palloc_array(int64, n);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -262,7 +309,9 @@ handoff_given_out(const Move *moves, int n, TimestampTz at)
 		queues[i] = moves[i].queue;
 		why[i] = moves[i].why;
 	}
-	handoff_assign(leads, owners, queues, why, at, n);
+	handoff_assign(leads, owners, queues, why, at, n, ids);
+	for (int i = 0; i < n; i++)
+		moves[i].handoff_id = ids[i];
 	clock_settle(leads, n);
 }
 

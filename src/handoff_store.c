@@ -364,56 +364,89 @@ handoff_open(Handoff *handoffs, int n)
 	table_insert_end(&insert);
 }
 
+/*
+ * The open row of a lead m, found by the lead and by nothing else: the planner, to whom few rows are
+ * open, would compare the leads of a batch with all of these.
+ */
+#define OPEN_OF_LEAD \
+	" CROSS JOIN LATERAL (SELECT x.id FROM leadflow.handoffs x WHERE x.lead_id = m.lead_id" \
+	"  AND coalesce(x.decided_at, 'infinity') = 'infinity' OFFSET 0) o"
+
+/* Hand-offs follow each other in time, whatever instant a move or a deal is dated with. */
 void
-handoff_decide(const int64 *leads, const TimestampTz *at, const char *const *decisions, int n,
-			   int64 *ids)
+handoff_decide(const int64 *leads, TimestampTz *at, const char *const *decisions, int n, int64 *ids)
 {
 	static EngineStatement decide = {
-		/* a decision that is dated back is not made before there was what it decides */
-		"WITH d AS (UPDATE leadflow.handoffs SET decided_at = greatest(offered_at, $2), decision = $3"
-		"  WHERE lead_id = ANY ($1) AND decided_at IS NULL RETURNING lead_id, id)"
-		" SELECT lead_id, max(id) FROM d GROUP BY lead_id ORDER BY lead_id",
-		3, {INT8ARRAYOID, TIMESTAMPTZOID, TEXTOID}
+		"WITH d AS (UPDATE leadflow.handoffs h SET decided_at = greatest(h.offered_at, h.assigned_at, m.at),"
+		"   decision = m.decision FROM unnest($1, $2, $3) m (lead_id, at, decision)"
+		OPEN_OF_LEAD " WHERE h.id = o.id RETURNING h.lead_id, h.id, h.decided_at)"
+		" SELECT lead_id, max(id), max(decided_at) FROM d GROUP BY lead_id ORDER BY lead_id",
+		3, {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID}
 	};
-	int64	   *batch = palloc_array(int64, n);
 	EngineContext engine;
+	Datum		values[3];
+	uint64		nrows;
+	uint64		next = 0;
+
+	values[0] = int8_array(leads, n);
+	values[1] = time_array(at, n);
+	values[2] = text_array(decisions, n);
+	engine_enter(&engine);
+	engine_plan_by_index();
+	nrows = engine_execute(&decide, values, NULL);
+	for (int i = 0; i < n; i++)
+	{
+		ids[i] = id_of(leads[i], nrows, &next);
+		if (ids[i])
+			at[i] = Max(at[i], spi_time(next, 3));
+	}
+	engine_leave(&engine);
+}
+
+void
+handoff_not_before(const int64 *leads, TimestampTz *at, int n)
+{
+	static EngineStatement latest = {
+		"SELECT lead_id, max(greatest(offered_at, assigned_at)) FROM leadflow.handoffs"
+		" WHERE lead_id = ANY ($1) AND merged_from IS NULL GROUP BY lead_id ORDER BY lead_id",
+		1, {INT8ARRAYOID}
+	};
+	EngineContext engine;
+	Datum		ids = int8_array(leads, n);
+	uint64		nrows;
+	uint64		next = 0;
 
 	engine_enter(&engine);
-	for (int i = 0; i < n;)
+	engine_plan_by_index();
+	nrows = engine_query(&latest, &ids, NULL);
+	for (int i = 0; i < n; i++)
 	{
-		Datum		values[3];
-		int			first = i;
-		uint64		nrows;
-		uint64		next = 0;
-
-		/* one statement for neighbours of whom the same is to be written */
-		do
-			batch[i - first] = leads[i];
-		while (++i < n && at[i] == at[first] && strcmp(decisions[i], decisions[first]) == 0);
-		values[0] = int8_array(batch, i - first);
-		values[1] = TimestampTzGetDatum(at[first]);
-		values[2] = CStringGetTextDatum(decisions[first]);
-		nrows = engine_execute(&decide, values, NULL);
-		for (int j = first; j < i; j++)
-			ids[j] = id_of(leads[j], nrows, &next);
+		while (next < nrows && spi_int64(next, 1) < leads[i])
+			next++;
+		if (next < nrows && spi_int64(next, 1) == leads[i])
+			at[i] = Max(at[i], spi_time(next, 2));
 	}
 	engine_leave(&engine);
 }
 
 void
 handoff_assign(const int64 *leads, const int64 *owners, const char *const *queues, const char *const *why,
-			   TimestampTz at, int n)
+			   TimestampTz at, int n, int64 *ids)
 {
 	static EngineStatement assign = {
-		"UPDATE leadflow.handoffs h SET owner_id = nullif(m.owner_id, 0), queue = coalesce(m.queue, h.queue),"
+		"WITH a AS (UPDATE leadflow.handoffs h SET owner_id = nullif(m.owner_id, 0), queue = coalesce(m.queue, h.queue),"
 		"  assigned_at = CASE WHEN m.owner_id <> 0 THEN greatest($5, h.offered_at) END,"
 		"  why = CASE WHEN h.why = 'reassigned' THEN h.why ELSE coalesce(m.why, h.why) END"
 		" FROM unnest($1, $2, $3, $4) m (lead_id, owner_id, queue, why)"
-		" WHERE h.lead_id = m.lead_id AND h.decided_at IS NULL AND h.owner_id IS NULL",
+		OPEN_OF_LEAD " WHERE h.id = o.id AND coalesce(h.owner_id, 0) = 0"
+		"  RETURNING h.lead_id, h.id)"
+		" SELECT lead_id, max(id) FROM a GROUP BY lead_id ORDER BY lead_id",
 		5, {INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID}
 	};
 	EngineContext engine;
 	Datum		values[5];
+	uint64		nrows;
+	uint64		next = 0;
 
 	values[0] = int8_array(leads, n);
 	values[1] = int8_array(owners, n);
@@ -422,7 +455,9 @@ handoff_assign(const int64 *leads, const int64 *owners, const char *const *queue
 	values[4] = TimestampTzGetDatum(at);
 	engine_enter(&engine);
 	engine_plan_by_index();
-	(void) engine_execute(&assign, values, NULL);
+	nrows = engine_execute(&assign, values, NULL);
+	for (int i = 0; i < n; i++)
+		ids[i] = id_of(leads[i], nrows, &next);
 	engine_leave(&engine);
 }
 

@@ -77,13 +77,19 @@ typedef struct Handoff
 /* Rows are made in the order given; at most one a lead. */
 extern void handoff_open(Handoff *handoffs, int n);
 
-/* The open rows of these leads are decided; ids (0 = there was none) go to the last argument. */
-extern void handoff_decide(const int64 *leads, const TimestampTz *at, const char *const *decisions,
+/*
+ * The open rows of these leads are decided, none before it was somebody's: "at" is when that is,
+ * afterwards.  Ids (0 = there was none) go to the last argument.
+ */
+extern void handoff_decide(const int64 *leads, TimestampTz *at, const char *const *decisions,
 						   int n, int64 *ids);
 
-/* Leads that waited got owners (0 = still nobody); queue and why NULL = as they are. */
+/* Raises each instant to when the lead was last offered or given to somebody. */
+extern void handoff_not_before(const int64 *leads, TimestampTz *at, int n);
+
+/* Leads that waited got owners (0 = still nobody); queue and why NULL = as they are; ids as above. */
 extern void handoff_assign(const int64 *leads, const int64 *owners, const char *const *queues,
-						   const char *const *why, TimestampTz at, int n);
+						   const char *const *why, TimestampTz at, int n, int64 *ids);
 
 /* A lead that waits for somebody. */
 typedef struct WaitingLead

@@ -26,6 +26,7 @@
 #include "errors.h"
 #include "gate.h"
 #include "guc.h"
+#include "handoff_store.h"
 #include "judge.h"
 #include "row_lock.h"
 #include "stage_store.h"
@@ -470,15 +471,32 @@ given_reason(const StageConfig *config, const StageMove *move, const LeadRow *ol
 		reason : NULL;
 }
 
-/* When the stage was entered: now, or when the engine or move() says, but never before the last move. */
+/*
+ * When the stage was entered: now, or when the engine or move() says, but never before the last move.
+ * Nor is a lead that is in sales' hands moved now, or any handed off, before it was last given to somebody: a
+ * transaction that did that may have begun later than this.  What is dated, a deal too, keeps its date otherwise.
+ */
 static TimestampTz
-entered_at(const LeadRow *old, const StageUpdate *update, int64 lead_id)
+entered_at(const LeadRow *old, const StageUpdate *update, int64 lead_id, const Stage *from, const Stage *to)
 {
 	const StageUpdateLead *lead = update ? stage_update_lead(update, lead_id) : NULL;
 	TimestampTz last = DatumGetTimestampTz(LEAD_DATUM(old, LEAD_STAGE_SINCE));
 	TimestampTz now = clock_now();
-	TimestampTz at = lead && !TIMESTAMP_IS_NOBEGIN(lead->at) ? Min(lead->at, now) : now;
+	bool		dated = lead && !TIMESTAMP_IS_NOBEGIN(lead->at);
+	bool		was_offered = strcmp(from->category, "handoff") == 0;
+	TimestampTz at = dated ? Min(lead->at, now) : now;
+	TimestampTz given = last;
 
+	if (dated ? !was_offered && to && strcmp(to->category, "handoff") == 0 :
+		was_offered || strcmp(from->category, "sales") == 0)
+		handoff_not_before(&lead_id, &given, 1);
+	if (at >= last && at < given && dated && update->kind == STAGE_UPDATE_BACKDATED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a hand-off cannot come before the one before it"),
+				 errdetail("Lead %lld was last given to somebody at %s.", (long long) lead_id,
+						   pstrdup(timestamptz_to_str(given))),
+				 errhint("Give a later instant, or none.")));
 	if (at < last && update && update->kind == STAGE_UPDATE_BACKDATED)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -486,7 +504,7 @@ entered_at(const LeadRow *old, const StageUpdate *update, int64 lead_id)
 				 errdetail("Lead %lld entered stage \"%s\" at %s.", (long long) lead_id,
 						   lead_text(old, LEAD_STAGE), pstrdup(timestamptz_to_str(last))),
 				 errhint("Give a later instant, or none.")));
-	return Max(at, last);
+	return Max(at, given);
 }
 
 void
@@ -578,5 +596,7 @@ judge_update(const LeadRow *old, const LeadRow *new, HeapTuple oldtup, HeapTuple
 			edit_null(edit, LEAD_REVISIT_ON);
 	}
 	edit_actor(edit, actor);
-	edit_column(edit, LEAD_STAGE_SINCE, TimestampTzGetDatum(entered_at(old, update, lead_id)));
+	edit_column(edit, LEAD_STAGE_SINCE,
+				TimestampTzGetDatum(entered_at(old, update, lead_id, stage_find(&config->lifecycle, from),
+											   stage_find(&config->lifecycle, to))));
 }

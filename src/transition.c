@@ -155,6 +155,22 @@ begins_cycle(const Move *move)
 		(is(move->to_stage, "lead") && move->from_stage && !is(move->team, "system"));
 }
 
+/* A lead of which sales made itself has a hand-off if it changes hands, and its touches count. */
+static void
+watch_passed_on(const Move *moves, const LeadUpdate **changes, int n)
+{
+	int64	   *ids = palloc_array(int64, n);
+	int			count = 0;
+
+	for (int i = 0; changes && i < n; i++)
+	{
+		if (handoff_passes_on(&moves[i], changes[i]))
+			ids[count++] = moves[i].lead_id;
+	}
+	if (count)
+		score_watch(ids, count, WATCH_TOUCH, 0);
+}
+
 static void
 write_cycles(const Move *moves, int n)
 {
@@ -285,10 +301,10 @@ tell_new_owners(const Move *moves, const LeadUpdate **changes, int n)
 
 	for (int i = 0; changes && i < n; i++)
 	{
-		if (changes[i] && changes[i]->old_owner != moves[i].owner_id &&
-			moves[i].owner_id && moves[i].owner_id != moves[i].actor_id &&
-			is(moves[i].to_category, "sales") &&
-			(is(moves[i].from_category, "sales") || is(moves[i].from_category, "handoff")))
+		if (changes[i] && (moves[i].owner_id == 0 || moves[i].owner_id != moves[i].actor_id) &&
+			(handoff_passes_on(&moves[i], changes[i]) ||
+			 (changes[i]->old_owner != moves[i].owner_id && moves[i].owner_id &&
+			  is(moves[i].from_category, "handoff") && is(moves[i].to_category, "sales"))))
 			given[count++] = moves[i];
 	}
 	outbox_reassigned(given, count);
@@ -314,6 +330,7 @@ apply(Move *moves, const LeadUpdate **changes, int n)
 	}
 	prepare(moves, n);
 	write_watch(moves, n);
+	watch_passed_on(moves, changes, n);
 	write_cycles(moves, n);
 	write_history(moves, by, n);
 	if (npassed)

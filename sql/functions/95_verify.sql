@@ -612,8 +612,10 @@ BEGIN
 		GROUP BY h.id
 	), decided AS (
 		SELECT h.id, h.lead_id, h.decided_at, h.decision,
-			CASE e.how WHEN 'passed on' THEN h.next_at WHEN 'decided before' THEN h.offered_at
-				ELSE o.decided_at END AS decided_at_now,
+			-- a deal may be dated before the lead was somebody's
+			CASE e.how WHEN 'passed on' THEN h.next_at WHEN 'decided before' THEN greatest(h.offered_at, h.assigned_at)
+				WHEN 'decided' THEN CASE WHEN o.decided_at IS NOT NULL THEN greatest(o.decided_at, h.assigned_at) END
+				END AS decided_at_now,
 			CASE e.how WHEN 'passed on' THEN h.next_why
 				WHEN 'decided before' THEN
 					CASE WHEN h.decision = ANY (s.stages) THEN h.decision ELSE s.stages[1] END
@@ -674,11 +676,22 @@ BEGIN
 		h.lead_id,
 		NULL
 	FROM decided h
-	WHERE h.decided_at IS DISTINCT FROM h.decided_at_now OR h.decision IS DISTINCT FROM h.decision_now;
+	WHERE h.decided_at IS DISTINCT FROM h.decided_at_now OR h.decision IS DISTINCT FROM h.decision_now
+	UNION ALL
+	SELECT
+		'handoff_owner',
+		format('%s of lead %s', h.id, h.lead_id),
+		coalesce(h.owner_id::text, '-'),
+		coalesce(l.owner_id::text, '-'),
+		h.lead_id,
+		NULL
+	FROM handoff h
+	JOIN leadflow.leads l ON l.id = h.lead_id
+	WHERE l.id BETWEEN $1 AND $2 AND h.decided_at IS NULL AND h.owner_id IS DISTINCT FROM l.owner_id;
 END
 $$;
 COMMENT ON FUNCTION leadflow._verify_handoffs(bigint, bigint) IS
-	'verify(): each time a lead was given to sales has its handoffs row, with its decision and its sales touches.';
+	'verify(): each time a lead was given to sales has its handoffs row, with its decision and its sales touches; the open one is the owner''s.';
 
 -- Whose an offered lead is, twice written; and what queues remember of turns.
 CREATE OR REPLACE FUNCTION leadflow._verify_routing(
@@ -828,6 +841,17 @@ BEGIN
 	WHERE r.state <> r.state_now OR r.due_at <> r.due_at_now OR r.stopped_at IS DISTINCT FROM r.stopped_at_now
 	UNION ALL
 	SELECT
+		'sla_clock_member',
+		format('%s of lead %s', k.id, k.lead_id),
+		coalesce(k.member_id::text, '-'),
+		coalesce(l.owner_id::text, '-'),
+		k.lead_id,
+		NULL
+	FROM clock k
+	JOIN leadflow.leads l ON l.id = k.lead_id
+	WHERE l.id BETWEEN $1 AND $2 AND k.stopped_at IS NULL AND k.member_id IS DISTINCT FROM l.owner_id
+	UNION ALL
+	SELECT
 		'sla_clock_start',
 		format('%s of lead %s', k.id, k.lead_id),
 		k.started_at::text,
@@ -845,7 +869,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadflow._verify_clocks(bigint, bigint) IS
-	'verify(): clocks start with the move that they name; open ones are due when their calendar says; they stop, and are met, breached or cancelled, as stage_history and the sales touches say.';
+	'verify(): clocks start with the move that they name; open ones are due when their calendar says; they stop, and are met, breached or cancelled, as stage_history and the sales touches say; those that run are the owner''s.';
 
 -- Deals are of no one lead, so they come in families: a deal, those that correct it, and
 -- so on, wherever a member of it has a lead or a contact in the range. Credits of nobody's

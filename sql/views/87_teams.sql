@@ -16,7 +16,7 @@ WITH offers AS (
 		count(*) FILTER (WHERE h.decided_at IS NULL) AS undecided,
 		sum(h.touches)::bigint AS touches,
 		count(h.first_touch_at) FILTER (WHERE h.decision IS DISTINCT FROM 'merged') AS touched,
-		percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM h.first_touch_at - coalesce(h.assigned_at, h.offered_at))::double precision / 3600)
+		percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM h.first_touch_at - least(h.first_touch_at, coalesce(h.assigned_at, h.offered_at)))::double precision / 3600)
 			AS first_touch_p50_hours,
 		percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM h.decided_at - coalesce(h.assigned_at, h.offered_at))::double precision / 3600)
 			FILTER (WHERE s.name = 'rejected' OR s.category IN ('sales', 'won', 'lost', 'recycle')) AS decision_p50_hours
@@ -108,7 +108,7 @@ COMMENT ON COLUMN leadflow.rep_scoreboard.overturn_rate IS 'overturned / reviewe
 COMMENT ON COLUMN leadflow.rep_scoreboard.touches IS 'Sales touches of the leads offered, from the offer to the next one; of those that a merge ended, too.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.touched IS 'Offers with at least one touch.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.touches_per_lead IS 'touches / offered; NULL = none offered.';
-COMMENT ON COLUMN leadflow.rep_scoreboard.first_touch_p50_hours IS 'Median hours, around the clock, from when the member got the lead to the first touch, of those touched; NULL = none.';
+COMMENT ON COLUMN leadflow.rep_scoreboard.first_touch_p50_hours IS 'Median hours, around the clock, from when the member got the lead to the first touch, of those touched (0 = while it waited for an owner); NULL = none.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.decision_p50_hours IS 'Median hours, around the clock, from when the member got the lead to the decision, of those decided; NULL = none.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.won_deals IS 'Deals won in the month that are the member''s (the deal''s owner, else the lead''s); corrections count none.';
 COMMENT ON COLUMN leadflow.rep_scoreboard.won_amount IS 'Their amount with corrections of that month, in currency; NULL where there are several currencies.';
