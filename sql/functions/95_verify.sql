@@ -784,9 +784,10 @@ BEGIN
 	), offer_of AS (
 		SELECT
 			k.id,
-			coalesce(s.decided_at, m.at) AS decided_at,
+			-- one that came from a duplicate may have started later than that
+			CASE WHEN s.decided_at IS NULL THEN m.at ELSE greatest(s.decided_at, k.started_at) END AS decided_at,
 			s.decided_at IS NOT NULL AND s.decided AS decided,
-			coalesce(s.left_sales_at, m.at) AS left_sales_at
+			CASE WHEN s.left_sales_at IS NULL THEN m.at ELSE greatest(s.left_sales_at, k.started_at) END AS left_sales_at
 		FROM clock k
 		LEFT JOIN stay s ON s.id = k.id
 		LEFT JOIN merged m ON m.id = k.id

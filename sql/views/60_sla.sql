@@ -16,14 +16,15 @@ FROM leadflow.sla_clocks c
 LEFT JOIN LATERAL (
 	-- the move that ends it
 	SELECT
-		h.entered_at,
+		-- one that came from a duplicate may have started later than this history goes on
+		greatest(h.entered_at, c.started_at) AS entered_at,
 		c.metric = 'time_to_accept'
 			AND (s.category IS DISTINCT FROM 'marketing' OR h.team IN ('sales', 'leadership')) AS decided
 	FROM leadflow.stage_history h
 	LEFT JOIN leadflow.stages s ON s.name = h.to_stage
 	LEFT JOIN leadflow.stages f ON f.name = h.from_stage
 	WHERE h.lead_id = c.lead_id AND h.merged_from IS NOT DISTINCT FROM c.merged_from
-		AND h.entered_at >= c.started_at AND h.id > c.history_id
+		AND h.id > c.history_id
 		AND CASE c.metric
 			WHEN 'time_to_accept' THEN s.category IS DISTINCT FROM 'handoff'
 			ELSE s.category IS NULL OR s.category NOT IN ('handoff', 'sales')
