@@ -10,7 +10,8 @@
  *
  * A score passes something by what happened if the lead's row as it was, evaluated at
  * the same instant, did not reach it: decay makes nobody hot or less so.  A lead
- * whose row was outdated (computed with another model) passes nothing.
+ * whose row was outdated (computed with another model) passes nothing.  A new one
+ * had no points before, unless it is imported: then it passes nothing by its fit alone.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -72,7 +73,17 @@ alert_lead(Alerts *alerts, const Delta *delta, const StateRow *before, const Sta
 	alert.at = Max(alerts->now, Max(before->last_at, after->last_at));
 	if (model->id)
 	{
+		StateRow	nothing = {
+			.lead_id = after->lead_id, .last_at = DT_NOBEGIN, .disqualified_at = DT_NOEND,
+			.hand_raised_at = DT_NOBEGIN, .cycle = 1
+		};
+
 		state_evaluate(model, after, alert.at, &alert.after);
+		if (delta->flags & DELTA_ADDED)
+		{
+			nothing.sums = palloc0_array(double, Max(model->ngroups, 1));
+			before = &nothing;
+		}
 		if (before->outdated)
 			 /* nothing to compare with */ ;
 		else if (alerts->config->nreached || reaches(alert.after.score, model->hot_from))

@@ -20,6 +20,7 @@
 #define DELTA_MESSAGE	0x100	/* messages were sent, which are to be judged */
 #define DELTA_UNSENT	0x200	/* a message went or changed */
 #define DELTA_WITHDRAWN	0x400	/* a withdrawal of permission came, went or changed */
+#define DELTA_ADDED		0x800	/* the lead is new, no import: its score was 0 before */
 #define DELTA_CONTACT	(DELTA_MESSAGE | DELTA_UNSENT | DELTA_WITHDRAWN)
 
 /* A message that is to be judged: the rest of its key is the lead. */

@@ -83,23 +83,26 @@ add_missing(Datum ids)
 	EngineContext engine;
 	int64	   *leads;
 	int		   *watch;
+	bool	   *imported;
 	int			n;
 
 	engine_enter(&engine);
 	n = (int) engine_query(&statement, values, NULL);
 	leads = MemoryContextAllocHuge(caller, sizeof(int64) * Max(n, 1));
 	watch = MemoryContextAllocHuge(caller, sizeof(int) * Max(n, 1));
+	imported = MemoryContextAllocHuge(caller, sizeof(bool) * Max(n, 1));
 	for (int r = 0; r < n; r++)
 	{
 		bool		isnull;
 
 		leads[r] = spi_int64(r, 1);
+		imported[r] = true;
 		watch[r] = DatumGetInt32(spi_value(r, 2, &isnull));
 	}
 	engine_leave(&engine);
 	if (n > 0)
 	{
-		score_leads_added(leads, watch, n);
+		score_leads_added(leads, watch, imported, n);
 		/* nobody asks for the gate */
 		(void) event_take(model_active(), &n);
 	}

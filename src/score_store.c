@@ -39,6 +39,7 @@
 #include "row_lock.h"
 #include "score_store.h"
 #include "spi.h"
+#include "subscription.h"
 
 void
 state_open(StateTable *table, LOCKMODE lock)
@@ -499,7 +500,7 @@ score_accounts_hold(const int64 *leads, int n)
 
 /* New leads */
 void
-score_leads_added(const int64 *leads, const int *watch, int n)
+score_leads_added(const int64 *leads, const int *watch, const bool *imported, int n)
 {
 	static EngineStatement documents = {
 		"SELECT lead_id, doc FROM leadflow._lead_documents WHERE lead_id = ANY ($1)",
@@ -517,9 +518,11 @@ score_leads_added(const int64 *leads, const int *watch, int n)
 	const Model *model = NULL;
 	EngineContext engine;
 	MemoryContext inside;
+	bool		asked;
 
 	LockRelationOid(engine_relation("score_state"), RowExclusiveLock);
 	model = model_active();
+	asked = subscription_config()->nreached > 0;
 	engine_enter(&engine);
 	inside = AllocSetContextCreate(CurrentMemoryContext, "leadflow new leads", ALLOCSET_DEFAULT_SIZES);
 
@@ -579,6 +582,10 @@ score_leads_added(const int64 *leads, const int *watch, int n)
 			if (model->id && (watch[from + low] & WATCH_GATE) && !score.disqualified_by &&
 				reaches(score.score, model->mql_threshold))
 				(void) event_delta(model, id);
+			/* one of which somebody wants to hear */
+			if (model->id && !imported[from + low] && !leadflow_quiet && score.score > 0 &&
+				(asked || reaches(score.score, model->hot_from)))
+				event_delta(model, id)->flags |= DELTA_ADDED;
 		}
 
 		values[0] = ids;

@@ -149,7 +149,7 @@ extern bool lead_recorded(int64 lead_id, TimestampTz known_at, Snapshot snapshot
  * Rows of new leads are made with their fit, watch bits given by the caller for
  * each. Where the gate may open at once it is looked at when the transaction ends.
  */
-extern void score_leads_added(const int64 *leads, const int *watch, int n);
+extern void score_leads_added(const int64 *leads, const int *watch, const bool *imported, int n);
 
 /*
  * Leads joined accounts: when the transaction ends these are held (FOR SHARE) and the fit is

@@ -407,23 +407,26 @@ transition_added(Move *moves, int n)
 	int64	   *joined;
 	int			njoined = 0;
 	int		   *watch;
+	bool	   *imported;
 
 	if (n == 0 || (n = keep_unknown(moves, n)) == 0)
 		return;
 	ids = palloc_array(int64, n);
 	joined = palloc_array(int64, n);
 	watch = palloc_array(int, n);
+	imported = palloc_array(bool, n);
 	fill_categories(moves, n);
 	for (int i = 0; i < n; i++)
 	{
 		int			clear;
 
 		ids[i] = moves[i].lead_id;
+		imported[i] = moves[i].imported || moves[i].at < clock_now();
 		if (moves[i].joined)
 			joined[njoined++] = moves[i].lead_id;
 		watch_of(&moves[i], &watch[i], &clear);
 	}
-	score_leads_added(ids, watch, n);
+	score_leads_added(ids, watch, imported, n);
 	if (njoined)
 		score_leads_joined(joined, njoined);
 	write_cycles(moves, n);

@@ -338,6 +338,31 @@ UPDATE leadflow.leads SET job_title = 'boss' WHERE id = 111;
 SELECT * FROM told();
 SELECT channel, payload FROM leadflow.notifications WHERE event = 'score.reached' ORDER BY id;
 DELETE FROM leadflow.subscriptions;
+-- a new lead had no points before, by who it is alone; what is imported or loaded quietly is silent
+INSERT INTO leadflow.subscriptions (event, condition, team, channel) VALUES
+	('score.reached', '$.score >= 15', 'marketing', 'new'),
+	('score.reached', '$.persona == "boss" && $.score >= 25', 'marketing', 'boss');
+INSERT INTO leadflow.leads (id, email, job_title) VALUES (112, '112@one.example', 'boss'), (113, '113@one.example', 'clerk');
+INSERT INTO leadflow.leads (id, email, job_title, stage, stage_since) VALUES
+	(114, '114@one.example', 'boss', 'nurture', NULL), (115, '115@one.example', 'boss', 'lead', '2026-03-01 09:00Z');
+SET leadflow.quiet = on;
+INSERT INTO leadflow.leads (id, email, job_title) VALUES (116, '116@one.example', 'boss');
+RESET leadflow.quiet;
+SELECT * FROM told();
+SELECT lead_id, channel, payload FROM leadflow.notifications WHERE event = 'score.reached' AND lead_id > 111 ORDER BY id;
+BEGIN;
+INSERT INTO leadflow.leads (id, email, job_title) VALUES (117, '117@one.example', 'boss');
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (117, 'page_view');
+COMMIT;
+SELECT * FROM told();
+DELETE FROM leadflow.subscriptions;
+UPDATE leadflow.scoring_models SET warm_from = 5, hot_from = 15 WHERE id = 900;
+INSERT INTO leadflow.leads (id, email, job_title) VALUES (118, '118@one.example', 'boss'), (119, '119@one.example', 'clerk');
+SELECT * FROM told();
+UPDATE leadflow.leads SET company = 'One' WHERE id = 118;
+UPDATE leadflow.leads SET job_title = 'boss' WHERE id = 119;
+SELECT * FROM told();
+UPDATE leadflow.scoring_models SET warm_from = DEFAULT, hot_from = DEFAULT WHERE id = 900;
 
 -- many at once: set by set, one of each for each lead
 INSERT INTO leadflow.subscriptions (event, condition, team) VALUES ('lead.handed_off', '$.score > 0', 'leadership');
