@@ -723,15 +723,19 @@ AccountOwners *
 account_owners(const IdSet *accounts, int *nfound)
 {
 	static EngineStatement statement = {
-		"SELECT a.id, a.owner_id, o.leads, o.owners FROM leadflow.accounts a"
+		/* the latest of each stage along leads_account_id; that of owners must look useless to a plan made while few had one */
+		"WITH held AS MATERIALIZED (SELECT s.name, s.category = 'handoff' AS offered FROM leadflow.stages s"
+		"  WHERE s.category IN ('handoff', 'sales', 'won'))"
+		" SELECT a.id, a.owner_id, o.leads, o.owners FROM leadflow.accounts a"
 		" LEFT JOIN LATERAL (SELECT array_agg(x.id ORDER BY x.stage_since DESC, x.id DESC) AS leads,"
 		"   array_agg(x.owner_id ORDER BY x.stage_since DESC, x.id DESC) AS owners"
-		"  FROM (SELECT l.id, l.owner_id, l.stage_since FROM leadflow.leads l"
-		"   WHERE l.account_id = a.id AND l.owner_id IS NOT NULL AND l.stage = ANY (ARRAY("
-		"     SELECT s.name FROM leadflow.stages s WHERE s.category IN ('handoff', 'sales', 'won')))"
-		"    AND (l.stage <> ALL (ARRAY(SELECT s.name FROM leadflow.stages s WHERE s.category = 'handoff')) OR EXISTS (SELECT FROM leadflow.handoffs h"
-		"     WHERE h.lead_id = l.id AND h.decided_at IS NULL OFFSET 0))"
-		"   ORDER BY l.stage_since DESC, l.id DESC LIMIT 20) x) o ON true"
+		"  FROM (SELECT y.id, y.owner_id, y.stage_since FROM held CROSS JOIN LATERAL ("
+		"    SELECT l.id, l.owner_id, l.stage_since FROM leadflow.leads l"
+		"    WHERE l.account_id = a.id AND l.stage = held.name AND coalesce(l.owner_id, 0) <> 0"
+		"     AND (NOT held.offered OR EXISTS (SELECT FROM leadflow.handoffs h"
+		"      WHERE h.lead_id = l.id AND h.decided_at IS NULL OFFSET 0))"
+		"    ORDER BY l.stage_since DESC, l.id DESC LIMIT 20) y"
+		"   ORDER BY y.stage_since DESC, y.id DESC LIMIT 20) x) o ON true"
 		" WHERE a.id = ANY ($1) ORDER BY a.id",
 		1, {INT8ARRAYOID}
 	};

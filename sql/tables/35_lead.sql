@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS leadflow.leads (
 	erased_at timestamptz
 ) WITH (fillfactor = 85);
 CREATE INDEX IF NOT EXISTS leads_email_key ON leadflow.leads (email_key);
-CREATE INDEX IF NOT EXISTS leads_account_id ON leadflow.leads (account_id, stage) WHERE account_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS leads_account_id ON leadflow.leads (account_id, stage, stage_since, id) WHERE account_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS leads_owner_id ON leadflow.leads (owner_id, stage) WHERE owner_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS leads_campaign_id ON leadflow.leads (campaign_id) WHERE campaign_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS leads_revisit_on ON leadflow.leads (revisit_on) WHERE revisit_on IS NOT NULL;

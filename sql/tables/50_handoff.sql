@@ -68,7 +68,6 @@ CREATE TABLE IF NOT EXISTS leadflow.handoffs (
 	merged_from bigint
 );
 CREATE INDEX IF NOT EXISTS handoffs_lead_id ON leadflow.handoffs (lead_id, offered_at);
-CREATE INDEX IF NOT EXISTS handoffs_open ON leadflow.handoffs (owner_id) WHERE decided_at IS NULL;
 -- Leads that wait: the sweep and claim_next() look here, and find nothing where nothing waits.
 CREATE INDEX IF NOT EXISTS handoffs_waiting ON leadflow.handoffs (queue, id)
 	WHERE decided_at IS NULL AND owner_id IS NULL AND why NOT IN ('imported', 'quiet load');
