@@ -23,6 +23,7 @@
 #include "gate.h"
 #include "guc.h"
 #include "model_store.h"
+#include "row_lock.h"
 #include "spi.h"
 
 bool
@@ -96,6 +97,9 @@ has_open_deal(int64 lead_id)
 	Datum		id = Int64GetDatum(lead_id);
 	bool		found;
 
+	if (!row_may_refer("deals", "lead_id", lead_id, GetActiveSnapshot()) &&
+		!row_may_refer("deal_contacts", "lead_id", lead_id, GetActiveSnapshot()))
+		return false;
 	engine_enter(&engine);
 	found = engine_query_at(&statement, &id, NULL, GetActiveSnapshot()) > 0;
 	engine_leave(&engine);

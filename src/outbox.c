@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
@@ -120,11 +121,21 @@ details_time(StringInfo details, const char *key, TimestampTz value)
 	append_time(details, value);
 }
 
+/* Many of them wait to be written: none takes more room than it needs. */
+static char *
+fitted(StringInfo text)
+{
+	char	   *result = pnstrdup(text->data, text->len);
+
+	pfree(text->data);
+	return result;
+}
+
 char *
 details_end(StringInfo details)
 {
 	appendStringInfoChar(details, '}');
-	return details->data;
+	return fitted(details);
 }
 
 /* {"at": …} with the details */
@@ -141,7 +152,7 @@ payload_of(const Notice *notice)
 	while (*details == ' ')
 		details++;
 	appendStringInfo(&payload, "%s%s", *details == '}' ? "" : ", ", details);
-	return payload.data;
+	return fitted(&payload);
 }
 
 /* ---- rows ---------------------------------------------------------------- */
@@ -273,14 +284,18 @@ write_plain(const OutboxRows *rows)
 		"created_at", "next_attempt_at"
 	};
 	Datum		now = TimestampTzGetDatum(clock_wall());
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext each;
 	TableInsert insert;
 
 	if (rows->guarded || !table_insert_begin(&insert, "notifications", columns, lengthof(columns), rows->n))
 		return false;
+	each = AllocSetContextCreate(caller, "leadflow payload", ALLOCSET_DEFAULT_SIZES);
 	for (int i = 0; i < rows->n; i++)
 	{
 		const OutboxRow *row = &rows->rows[i];
 		const char *channel = row->subscription ? row->subscription->channel : "inbox";
+		Datum		payload;
 		Datum		values[lengthof(columns)];
 		bool		nulls[lengthof(columns)] = {false};
 
@@ -296,11 +311,16 @@ write_plain(const OutboxRows *rows)
 		values[5] = CStringGetTextDatum(channel);
 		values[6] = Int64GetDatum(row_subscription(row));
 		nulls[6] = row_subscription(row) == 0;
-		values[7] = DirectFunctionCall1(jsonb_in, CStringGetDatum(row->payload));
+		MemoryContextSwitchTo(each);
+		payload = DirectFunctionCall1(jsonb_in, CStringGetDatum(row->payload));
+		MemoryContextSwitchTo(caller);
+		values[7] = datumCopy(payload, false, -1);
+		MemoryContextReset(each);
 		values[8] = values[9] = now;
 		(void) table_insert_row(&insert, values, nulls);
 	}
 	table_insert_end(&insert);
+	MemoryContextDelete(each);
 	return true;
 }
 

@@ -26,6 +26,12 @@ extern bool row_lock(Relation rel, int64 key, LockTupleMode mode, TupleTableSlot
 extern bool row_lock_named(const char *table, int64 key, LockTupleMode mode);
 
 /*
+ * Can a snapshot see a row of a table whose bigint column has this value?  True, too, where no
+ * plain index would answer: SQL has the last word.
+ */
+extern bool row_may_refer(const char *table, const char *column, int64 key, Snapshot snapshot);
+
+/*
  * Writes another version of a row that row_lock() locked and returned in the slot.
  * Bypasses triggers and constraints: for tables of the engine alone.
  */
