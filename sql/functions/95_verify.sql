@@ -676,22 +676,11 @@ BEGIN
 		h.lead_id,
 		NULL
 	FROM decided h
-	WHERE h.decided_at IS DISTINCT FROM h.decided_at_now OR h.decision IS DISTINCT FROM h.decision_now
-	UNION ALL
-	SELECT
-		'handoff_owner',
-		format('%s of lead %s', h.id, h.lead_id),
-		coalesce(h.owner_id::text, '-'),
-		coalesce(l.owner_id::text, '-'),
-		h.lead_id,
-		NULL
-	FROM handoff h
-	JOIN leadflow.leads l ON l.id = h.lead_id
-	WHERE l.id BETWEEN $1 AND $2 AND h.decided_at IS NULL AND h.owner_id IS DISTINCT FROM l.owner_id;
+	WHERE h.decided_at IS DISTINCT FROM h.decided_at_now OR h.decision IS DISTINCT FROM h.decision_now;
 END
 $$;
 COMMENT ON FUNCTION leadflow._verify_handoffs(bigint, bigint) IS
-	'verify(): each time a lead was given to sales has its handoffs row, with its decision and its sales touches; the open one is the owner''s.';
+	'verify(): each time a lead was given to sales has its handoffs row, with its decision and its sales touches.';
 
 -- Whose an offered lead is, twice written; and what queues remember of turns.
 CREATE OR REPLACE FUNCTION leadflow._verify_routing(
