@@ -23,8 +23,8 @@
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "optimizer/optimizer.h"
 #include "rewrite/rewriteHandler.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -55,10 +55,71 @@ has_triggers(Relation rel)
 	return false;
 }
 
+/* Default expressions of a table; reading them takes longer than writing a row. */
+typedef struct TableDefaults
+{
+	Oid			relid;			/* InvalidOid = free, or the table has changed */
+	MemoryContext context;
+	Node	  **defaults;		/* by column; NULL = none */
+} TableDefaults;
+
+static TableDefaults known[8];
+
+static void
+forget_defaults(Datum arg, Oid relid)
+{
+	for (int i = 0; i < (int) lengthof(known); i++)
+	{
+		if (!OidIsValid(relid) || known[i].relid == relid)
+			known[i].relid = InvalidOid;
+	}
+}
+
+/* They stay until the next call, even if the table changes. */
+static Node **
+table_defaults(Relation rel)
+{
+	static bool registered = false;
+	static int	next = 0;
+	TupleDesc	desc = RelationGetDescr(rel);
+	TableDefaults *entry = NULL;
+	MemoryContext caller;
+
+	if (!registered)
+		CacheRegisterRelcacheCallback(forget_defaults, (Datum) 0);
+	registered = true;
+	for (int i = 0; i < (int) lengthof(known); i++)
+	{
+		if (known[i].relid == RelationGetRelid(rel))
+			return known[i].defaults;
+		if (!OidIsValid(known[i].relid))
+			entry = &known[i];
+	}
+	if (entry == NULL)
+		entry = &known[next++ % lengthof(known)];
+	entry->relid = InvalidOid;
+	if (entry->context)
+		MemoryContextDelete(entry->context);
+	entry->context = AllocSetContextCreate(CacheMemoryContext, "leadflow defaults", ALLOCSET_SMALL_SIZES);
+	caller = MemoryContextSwitchTo(entry->context);
+	entry->defaults = palloc0_array(Node *, desc->natts);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped && !att->attgenerated)
+			entry->defaults[i] = build_column_default(rel, i + 1);
+	}
+	MemoryContextSwitchTo(caller);
+	entry->relid = RelationGetRelid(rel);
+	return entry->defaults;
+}
+
 bool
 table_insert_begin(TableInsert *insert, const char *table, const char *const *columns, int ncolumns, int rows)
 {
 	TupleDesc	desc;
+	Node	  **defaults;
 	bool	   *given;
 
 	memset(insert, 0, sizeof(TableInsert));
@@ -90,16 +151,11 @@ table_insert_begin(TableInsert *insert, const char *table, const char *const *co
 	}
 	insert->id = Max(SPI_fnumber(desc, "id"), 0);
 	insert->defaults = palloc0_array(ExprState *, desc->natts);
+	defaults = table_defaults(insert->rel);
 	for (int i = 0; i < desc->natts; i++)
 	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		Expr	   *value;
-
-		if (given[i] || att->attisdropped || att->attgenerated)
-			continue;
-		value = (Expr *) build_column_default(insert->rel, i + 1);
-		if (value)
-			insert->defaults[i] = ExecPrepareExpr(expression_planner(value), insert->estate);
+		if (defaults[i] && !given[i])
+			insert->defaults[i] = ExecPrepareExpr(copyObject((Expr *) defaults[i]), insert->estate);
 	}
 	return true;
 }
