@@ -42,7 +42,7 @@ VACUUM ANALYZE bench.leads, bench.stage_history;
 COPY leadflow.activities (lead_id, kind) FROM PROGRAM 'seq 1 500 | sed "s/$/\tdemo_request/"';
 
 SELECT :leads + 5000 AS from_1, 2 * :leads + 4999 AS to_1, 2 * :leads + 5000 AS from_2, 3 * :leads + 4999 AS to_2,
-	3 * :leads + 5000 AS from_3, 4 * :leads + 4999 AS to_3 \gset
+	3 * :leads + 5000 AS from_3, 4 * :leads + 4999 AS to_3, 4 * :leads + 5000 AS from_4, 5 * :leads + 4999 AS to_4 \gset
 
 -- What activities cost that hand nothing over
 SELECT bench.cpu() AS before \gset
@@ -93,6 +93,14 @@ WITH u AS (UPDATE bench.leads SET stage = 'sql', stage_since = now() WHERE id BE
 	c AS (UPDATE bench.stage_history h SET left_at = now() FROM u WHERE h.lead_id = u.id AND left_at IS NULL)
 INSERT INTO bench.stage_history (lead_id, entered_at, from_stage, to_stage, team, cycle) SELECT id, now(), 'mql', 'sql', 'system', 1 FROM u;
 INSERT INTO bench.results (what, leads, cpu) VALUES ('plain UPDATE and a history row, in bulk', :leads, bench.cpu() - :before);
+
+-- Leads of accounts of which sales has others in hand already: each goes to the owner of one of those.
+INSERT INTO leadflow.accounts (id, name, domain) SELECT i, 'Company ' || i, 'account' || i || '.example' FROM generate_series(1, 1000) i;
+UPDATE leadflow.leads SET account_id = 1 + id % 1000 WHERE id BETWEEN :from_1 AND :to_2 OR id BETWEEN :from_4 AND :to_4;
+SELECT bench.cpu() AS before \gset
+SELECT format('COPY leadflow.activities (lead_id, kind) FROM PROGRAM ''seq %s %s | sed "s/$/\tdemo_request/"''', :from_4, :to_4) AS load \gset
+:load;
+INSERT INTO bench.results (what, leads, cpu) VALUES ('the same, of accounts that sales knows', :leads, bench.cpu() - :before);
 
 SELECT what, leads, round((cpu * 1000)::numeric, 1) AS cpu_ms, round((cpu * 1e6 / leads)::numeric, 1) AS us_a_lead, round(leads / cpu) AS leads_per_second
 FROM bench.results ORDER BY id;
