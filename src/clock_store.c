@@ -508,8 +508,9 @@ settle_handoffs(Datum leads)
 }
 
 /*
- * A clock that runs (again) is the present owner's.  One that stops stays with
- * whoever had it; if nobody had, it is the new owner's, who answered.
+ * A clock that runs (again) in time is the present owner's.  One that stops stays with
+ * whoever had it; if nobody had, it is the new owner's, who answered.  A breach is whose it was
+ * when it was due, if anybody's: who gets the lead later has no part in it.
  */
 static void
 settle_clocks(Datum leads)
@@ -518,17 +519,19 @@ settle_clocks(Datum leads)
 		"UPDATE leadflow.sla_clocks c SET stopped_at = f.stopped_at,"
 		" state = CASE WHEN f.outcome IS NOT NULL THEN f.outcome WHEN c.breached_at IS NOT NULL THEN 'breached'"
 		"  WHEN c.warned_at IS NOT NULL THEN 'warning' ELSE 'running' END,"
-		" member_id = CASE WHEN f.stopped_at IS NULL THEN l.owner_id"
+		" member_id = CASE WHEN c.due_at < coalesce(f.stopped_at, $2) THEN c.member_id"
+		"  WHEN f.stopped_at IS NULL THEN l.owner_id"
 		"  WHEN c.stopped_at IS NULL THEN coalesce(c.member_id, l.owner_id) ELSE c.member_id END"
 		" FROM leadflow._clock_facts f JOIN leadflow.leads l ON l.id = f.lead_id"
 		" WHERE f.clock_id = c.id AND f.lead_id = ANY ($1)"
 		" AND (c.stopped_at IS DISTINCT FROM f.stopped_at"
 		"  OR f.outcome IS NOT NULL AND c.state <> f.outcome"
-		"  OR f.outcome IS NULL AND c.member_id IS DISTINCT FROM l.owner_id)",
-		1, {INT8ARRAYOID}
+		"  OR f.outcome IS NULL AND c.due_at >= $2 AND c.member_id IS DISTINCT FROM l.owner_id)",
+		2, {INT8ARRAYOID, TIMESTAMPTZOID}
 	};
+	Datum		values[2] = {leads, TimestampTzGetDatum(clock_now())};
 
-	(void) engine_execute(&statement, &leads, NULL);
+	(void) engine_execute(&statement, values, NULL);
 }
 
 void
@@ -675,6 +678,8 @@ clock_correct(void)
 		"   CASE WHEN l.warn_at <= $1 THEN c.warned_at END AS warned_at"
 		"  FROM locked l JOIN leadflow.sla_clocks c ON c.id = l.id)"
 		" UPDATE leadflow.sla_clocks c SET calendar_id = t.calendar_id, due_at = t.due_at, warn_at = t.warn_at,"
+		"  member_id = CASE WHEN t.due_at >= $1 THEN (SELECT l.owner_id FROM leadflow.leads l WHERE l.id = c.lead_id)"
+		"   ELSE c.member_id END,"
 		"  breached_at = t.breached_at, warned_at = t.warned_at,"
 		"  state = CASE WHEN t.breached_at IS NOT NULL THEN 'breached' WHEN t.warned_at IS NOT NULL THEN 'warning'"
 		"   ELSE 'running' END"

@@ -839,7 +839,8 @@ BEGIN
 		NULL
 	FROM clock k
 	JOIN leadflow.leads l ON l.id = k.lead_id
-	WHERE l.id BETWEEN $1 AND $2 AND k.stopped_at IS NULL AND k.member_id IS DISTINCT FROM l.owner_id
+	-- a breach stays with whoever had the lead when it was due
+	WHERE l.id BETWEEN $1 AND $2 AND k.stopped_at IS NULL AND k.due_at >= leadflow.now() AND k.member_id IS DISTINCT FROM l.owner_id
 	UNION ALL
 	SELECT
 		'sla_clock_start',

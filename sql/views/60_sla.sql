@@ -129,7 +129,7 @@ COMMENT ON COLUMN leadflow.sla_status.lead_id IS 'Lead (leads.id).';
 COMMENT ON COLUMN leadflow.sla_status.policy IS 'Name of the promise.';
 COMMENT ON COLUMN leadflow.sla_status.metric IS 'time_to_accept (hand-off to decision) or time_to_first_touch (hand-off to first sales touch).';
 COMMENT ON COLUMN leadflow.sla_status.team IS 'Who promised.';
-COMMENT ON COLUMN leadflow.sla_status.member_id IS 'Who is responsible (team_members.id): the owner while it runs, who it was when it stopped; NULL = nobody.';
+COMMENT ON COLUMN leadflow.sla_status.member_id IS 'Who is responsible (team_members.id): the owner while it runs in time, who it was when it stopped or was due; NULL = nobody.';
 COMMENT ON COLUMN leadflow.sla_status.member IS 'Name of that member.';
 COMMENT ON COLUMN leadflow.sla_status.state IS 'running, warning (the warning is due), met, breached (after due_at, answered or not) or cancelled.';
 COMMENT ON COLUMN leadflow.sla_status.started_at IS 'When the lead was handed over.';

@@ -81,17 +81,17 @@ SELECT * FROM leadflow.verify();
 SELECT count(*) FROM leadflow.rep_scoreboard WHERE first_touch_p50_hours < 0 OR decision_p50_hours < 0;
 
 -- A clock that came from a duplicate, and started after the move that it now runs after, ends with what comes then.
-SET leadflow.clock = '2026-03-02 09:00Z';
+SET leadflow.clock = '2026-05-04 09:00Z';
 INSERT INTO leadflow.leads (id, email, stage, owner_id) SELECT i, i || '@two.example', 'mql', 12 FROM unnest('{820, 821}'::integer[]) i;
-SET leadflow.clock = '2026-03-02 10:00Z';
+SET leadflow.clock = '2026-05-04 10:00Z';
 UPDATE leadflow.leads SET stage = 'sql' WHERE id = 820;
-SET leadflow.clock = '2026-03-03 12:00Z';
-INSERT INTO leadflow.activities (lead_id, occurred_at, kind) VALUES (820, '2026-03-02 11:00Z', 'call');
+SET leadflow.clock = '2026-05-05 12:00Z';
+INSERT INTO leadflow.activities (lead_id, occurred_at, kind) VALUES (820, '2026-05-04 11:00Z', 'call');
 UPDATE leadflow.leads SET stage = 'sql' WHERE id = 821;
-SET leadflow.clock = '2026-03-03 13:00Z';
+SET leadflow.clock = '2026-05-05 13:00Z';
 SELECT leadflow.merge_leads(820, 821);
-SET leadflow.clock = '2026-03-04 09:00Z';
+SET leadflow.clock = '2026-05-06 09:00Z';
 INSERT INTO leadflow.deals (id, lead_id, status, amount, currency, opened_at, closed_at)
-VALUES (8200, 820, 'won', 100, 'EUR', '2026-03-01 09:00Z', '2026-03-01 10:00Z');
+VALUES (8200, 820, 'won', 100, 'EUR', '2026-05-03 09:00Z', '2026-05-03 10:00Z');
 SELECT metric, state, started_at, stopped_at, merged_from FROM leadflow.sla_clocks WHERE lead_id = 820 ORDER BY id;
 SELECT * FROM leadflow.verify();

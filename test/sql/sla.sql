@@ -360,3 +360,16 @@ WHERE p.oid IN ('leadflow.check_sla(timestamptz)'::regprocedure, 'leadflow.sched
 	AND has_function_privilege('pg_monitor', p.oid, 'EXECUTE');
 
 SELECT * FROM leadflow.verify();
+
+-- A breach is whose it was: who gets the lead afterwards has no part in it, in no report.
+SET leadflow.clock = '2026-06-01 09:00+00';
+INSERT INTO leadflow.team_members (id, full_name, team) VALUES (971, 'Bea', 'sales'), (972, 'Cid', 'sales');
+INSERT INTO leadflow.leads (id, email) VALUES (9701, 'late@one.example'), (9702, 'waits@one.example');
+UPDATE leadflow.leads SET stage = 'mql' WHERE id IN (9701, 9702);
+UPDATE leadflow.leads SET stage = 'sql', owner_id = 971 WHERE id IN (9701, 9702);
+UPDATE leadflow.leads SET owner_id = NULL WHERE id = 9702;
+SET leadflow.clock = '2026-06-09 09:00+00';
+UPDATE leadflow.leads SET owner_id = 972 WHERE id IN (9701, 9702);
+INSERT INTO leadflow.activities (lead_id, kind, member_id) VALUES (9701, 'call', 972), (9702, 'call', 972);
+SELECT lead_id, metric, member, state, stopped_at FROM leadflow.sla_status WHERE lead_id IN (9701, 9702) ORDER BY 1, 2;
+SELECT check_name FROM leadflow.verify();
