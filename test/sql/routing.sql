@@ -271,7 +271,7 @@ SELECT why, min(owner) AS owner, count(*) FROM leadflow.orphaned_leads GROUP BY 
 SELECT leadflow.reassign(12, 13) > 0 AS some;
 SELECT count(*) FROM leadflow.orphaned_leads;
 SELECT h.why, h.decision, count(*) FROM leadflow.handoffs h WHERE h.offered_at = '2026-04-07 09:00Z' GROUP BY 1, 2 ORDER BY 1, 2;
-SELECT count(*) AS not_sues FROM leadflow.sla_clocks c WHERE c.stopped_at IS NULL AND c.member_id = 12;
+SELECT count(*) AS not_sues FROM leadflow.sla_clocks c WHERE c.stopped_at IS NULL AND c.due_at >= leadflow.now() AND c.member_id = 12;
 SELECT leadflow.reassign(13, 'big') > 0 AS some;
 SELECT count(*) FROM leadflow.leads l JOIN leadflow.stages s ON s.name = l.stage WHERE l.owner_id = 13 AND s.category IN ('handoff', 'sales');
 SELECT leadflow.reassign('ann@our.example', 'sue@our.example') > 0 AS some, leadflow.reassign('ann@our.example', 'big') AS none;
