@@ -926,7 +926,7 @@ flush_all(bool settles)
 	MemoryContext each = AllocSetContextCreate(context, "leadflow flush lead", ALLOCSET_DEFAULT_SIZES);
 	Delta	  **deltas;
 	int			quiet;
-	int			level;
+	int			level = 0;
 	int			n;
 
 	/* dropped in the same transaction: nothing is left to keep */
@@ -936,10 +936,12 @@ flush_all(bool settles)
 		return;
 	}
 	quiet = quiet_suspend();
-	level = engine_hold();
 	flush.model = model_active();
 	MemoryContextSwitchTo(context);
 	deltas = event_take(flush.model, &n);
+	/* a single lead mostly needs no SQL at all */
+	if (n > 1)
+		level = engine_hold();
 	hold_accounts(deltas, n);
 	flush.promotions = MemoryContextAllocHuge(context, sizeof(Promotion) * Max(n, 1));
 	flush.demotions = MemoryContextAllocHuge(context, sizeof(int64) * Max(n, 1));
@@ -985,7 +987,8 @@ flush_all(bool settles)
 		credit_refresh_leads(flush.credited, flush.ncredited);
 	alerts_tell(&flush.alerts);
 
-	engine_release(level);
+	if (n > 1)
+		engine_release(level);
 	quiet_resume(quiet);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
