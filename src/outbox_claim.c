@@ -414,7 +414,6 @@ hand_out(Tuplestorestate *claims)
 		Datum		value;
 
 		ids_sort(&handed);
-		engine_plan_by_index();
 		value = int8_array(handed.ids, handed.n);
 		for (uint64 r = 0, found = engine_query(&statement, &value, NULL); r < found; r++)
 			ids_add(&briefed, spi_int64(r, 1));
