@@ -36,15 +36,6 @@
 /* Of each queue, how many a sweep looks at. */
 #define RELEASE_BATCH 1000
 
-static void
-require(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
-}
-
 /* ---- the sweep ----------------------------------------------------------- */
 
 /*
@@ -235,7 +226,7 @@ leadflow_claim_next(PG_FUNCTION_ARGS)
 	Actor		actor;
 	int64		lead_id;
 
-	require(fcinfo, 0, "queue");
+	require_argument(fcinfo, 0, "queue");
 	actor = actor_given(0, "member", PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)), true);
 	if (actor.member_id == 0)
 		ereport(ERROR,
@@ -256,8 +247,8 @@ leadflow_claim_next_id(PG_FUNCTION_ARGS)
 	const Member *member;
 	int64		lead_id;
 
-	require(fcinfo, 0, "queue");
-	require(fcinfo, 1, "member");
+	require_argument(fcinfo, 0, "queue");
+	require_argument(fcinfo, 1, "member");
 	if (!actor_is_member(PG_GETARG_INT64(1)) && !actor_may_act_for_others())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -366,8 +357,8 @@ PG_FUNCTION_INFO_V1(leadflow_reassign);
 Datum
 leadflow_reassign(PG_FUNCTION_ARGS)
 {
-	require(fcinfo, 0, "from_member");
-	require(fcinfo, 1, "to_member");
+	require_argument(fcinfo, 0, "from_member");
+	require_argument(fcinfo, 1, "to_member");
 	PG_RETURN_INT64(hand_over(member_known(PG_GETARG_INT64(0)), member_known(PG_GETARG_INT64(1)), NULL));
 }
 
@@ -385,8 +376,8 @@ PG_FUNCTION_INFO_V1(leadflow_reassign_to);
 Datum
 leadflow_reassign_to(PG_FUNCTION_ARGS)
 {
-	require(fcinfo, 0, "from_member");
-	require(fcinfo, 1, "queue");
+	require_argument(fcinfo, 0, "from_member");
+	require_argument(fcinfo, 1, "queue");
 	PG_RETURN_INT64(hand_over_to(member_known(PG_GETARG_INT64(0)), text_to_cstring(PG_GETARG_TEXT_PP(1))));
 }
 
@@ -397,8 +388,8 @@ leadflow_reassign_by_email(PG_FUNCTION_ARGS)
 {
 	const Member *from;
 
-	require(fcinfo, 0, "from_member");
-	require(fcinfo, 1, "queue");
+	require_argument(fcinfo, 0, "from_member");
+	require_argument(fcinfo, 1, "queue");
 	from = member_by_email(stage_config(), text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	if (from == NULL)
 		ereport(ERROR,
@@ -430,7 +421,7 @@ leadflow_routing_preview(PG_FUNCTION_ARGS)
 	bool		isnull;
 	char	   *email;
 
-	require(fcinfo, 0, "lead");
+	require_argument(fcinfo, 0, "lead");
 	if (!JB_ROOT_IS_OBJECT(PG_GETARG_JSONB_P(0)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -571,12 +571,6 @@ touched_already(const Move *const *moves, int nmoves, int *n)
 	return result;
 }
 
-static bool
-category_is(const char *category, const char *name)
-{
-	return category && strcmp(category, name) == 0;
-}
-
 void
 clock_moves(const Move *moves, int n)
 {
@@ -590,15 +584,15 @@ clock_moves(const Move *moves, int n)
 	for (int i = 0; i < n; i++)
 	{
 		const Move *move = &moves[i];
-		bool		was_handoff = category_is(move->from_category, "handoff");
-		bool		is_handoff = category_is(move->to_category, "handoff");
+		bool		was_handoff = is(move->from_category, "handoff");
+		bool		is_handoff = is(move->to_category, "handoff");
 
 		if (is_handoff && !was_handoff && !move->imported)
 			entered[nentered++] = move;
 
 		/* sales to sales ends nothing */
 		if ((was_handoff && !is_handoff) ||
-			(category_is(move->from_category, "sales") && !category_is(move->to_category, "sales")))
+			(is(move->from_category, "sales") && !is(move->to_category, "sales")))
 			left[nleft++] = move->lead_id;
 	}
 	if (nentered == 0 && nleft == 0)

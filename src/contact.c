@@ -31,11 +31,11 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "activity.h"
 #include "compat.h"
 #include "contact.h"
 #include "contact_store.h"
 #include "errors.h"
+#include "flush.h"
 #include "guc.h"
 #include "ids.h"
 #include "row_lock.h"
@@ -193,7 +193,7 @@ leadflow_reserve_contact(PG_FUNCTION_ARGS)
 	if (!take_arguments(fcinfo, &arguments) || !lead_visible(arguments.lead_id))
 		PG_RETURN_NULL();
 	if (event_flags(arguments.lead_id) & DELTA_CONTACT)
-		activity_settle();
+		flush_settle();
 	if (!lock_lead(arguments.lead_id))
 		PG_RETURN_NULL();
 

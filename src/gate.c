@@ -162,15 +162,12 @@ today(const Model *model, TimestampTz at)
 
 /* What is asked of every lead, by hand or not: all that is missing, NULL = nothing. */
 static char *
-lead_incomplete(const Model *model, const ScoreRow *score, int64 lead_id,
-				HeapTuple lead, TupleDesc desc, bool hand_raise)
+lead_incomplete(const Model *model, int64 lead_id, HeapTuple lead, TupleDesc desc, bool hand_raise)
 {
 	StringInfoData missing;
 	ListCell   *lc;
 	bool		isnull;
 
-	if (score->disqualified_by)
-		return pstrdup("disqualified");
 	/* there is nobody any more */
 	(void) lead_column(lead, desc, "erased_at", &isnull);
 	if (!isnull)
@@ -203,7 +200,9 @@ gate_lead_blocked(const Model *model, const StateRow *row, const ScoreRow *score
 	if (stage == NULL || (strcmp(stage, "lead") != 0 && strcmp(stage, "nurture") != 0 &&
 						  strcmp(stage, "mql") != 0))
 		return psprintf("stage is %s", stage);
-	missing = lead_incomplete(model, score, row->lead_id, lead, desc, hand_raise);
+	if (score->disqualified_by)
+		return pstrdup("disqualified");
+	missing = lead_incomplete(model, row->lead_id, lead, desc, hand_raise);
 	if (missing || hand_raise)
 		return missing;
 
@@ -228,13 +227,12 @@ char *
 gate_by_hand_blocked(int64 lead_id, HeapTuple lead, TupleDesc desc)
 {
 	const Model *model = model_active();
-	ScoreRow	score = {0};
-	char	   *missing = NULL;
+	char	   *missing;
 
 	if (model->id == 0)
 		return NULL;
 	PushActiveSnapshot(engine_snapshot());
-	missing = lead_incomplete(model, &score, lead_id, lead, desc, false);
+	missing = lead_incomplete(model, lead_id, lead, desc, false);
 	PopActiveSnapshot();
 	return missing;
 }

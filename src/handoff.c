@@ -25,13 +25,7 @@
 static bool
 is_handoff(const char *category)
 {
-	return category && strcmp(category, "handoff") == 0;
-}
-
-static bool
-is_category(const char *category, const char *name)
-{
-	return category && strcmp(category, name) == 0;
+	return is(category, "handoff");
 }
 
 /* ---- into a hand-off and out of it --------------------------------------- */
@@ -106,8 +100,8 @@ route(Move **moves, Handoff **handoffs, int n)
 		leads[i].lead_id = move->lead_id;
 		leads[i].owner_id = move->owner_id;
 		leads[i].account_id = move->account_id;
-		leads[i].another = is_category(move->from_category, "recycle") && strcmp(move->team, "system") == 0;
-		leads[i].returns = move->owner_id != 0 || move->cycle > 1 || !is_category(move->from_category, "marketing");
+		leads[i].another = is(move->from_category, "recycle") && strcmp(move->team, "system") == 0;
+		leads[i].returns = move->owner_id != 0 || move->cycle > 1 || !is(move->from_category, "marketing");
 		leads[i].counted = true;
 	}
 	route_leads(leads, n, clock_now());
@@ -214,7 +208,7 @@ handoff_passes_on(const Move *move, const LeadUpdate *change)
 {
 	return change && change->old_owner != move->owner_id && move->from_category && move->to_category &&
 		strcmp(move->from_category, move->to_category) == 0 &&
-		(is_handoff(move->to_category) || is_category(move->to_category, "sales"));
+		(is_handoff(move->to_category) || is(move->to_category, "sales"));
 }
 
 void
@@ -234,14 +228,14 @@ handoff_moves(Move *moves, const LeadUpdate **changes, int n)
 	{
 		/* within the category the offer stays as it is, unless it goes to another owner */
 		bool		was = is_handoff(moves[i].from_category);
-		bool		is = is_handoff(moves[i].to_category);
+		bool		now = is_handoff(moves[i].to_category);
 
-		if (was && !is)
+		if (was && !now)
 		{
 			of_left[nleft] = changes ? changes[i] : NULL;
 			left[nleft++] = &moves[i];
 		}
-		else if (is && !was)
+		else if (now && !was)
 		{
 			of_entered[nentered] = changes ? changes[i] : NULL;
 			entered[nentered++] = &moves[i];

@@ -38,23 +38,6 @@
 
 /* ---- as configured --------------------------------------------------------- */
 
-static bool
-spi_bool(uint64 r, int i)
-{
-	bool		isnull;
-	Datum		value = spi_value(r, i, &isnull);
-
-	return !isnull && DatumGetBool(value);
-}
-
-static TimestampTz
-spi_time(uint64 r, int i)
-{
-	bool		isnull;
-
-	return DatumGetTimestampTz(spi_value(r, i, &isnull));
-}
-
 static void
 load_people(RoutingConfig *config, MemoryContext context)
 {

@@ -25,10 +25,10 @@
 #include "fmgr.h"
 #include "utils/timestamp.h"
 
-#include "activity.h"
 #include "contact.h"
 #include "credit_store.h"
 #include "errors.h"
+#include "flush.h"
 #include "guc.h"
 #include "identity_store.h"
 #include "ids.h"
@@ -68,13 +68,13 @@ refuse_unknown(int64 lead_id)
 									   " WHERE a.source OPERATOR(pg_catalog.=) 'leadflow'"
 									   " AND a.key OPERATOR(pg_catalog.=) $1::pg_catalog.text", lead_id, &into);
 
-	ereport(ERROR,
-			(errcode(ERRCODE_NO_DATA_FOUND),
-			 errmsg("lead %lld does not exist", (long long) lead_id),
-			 merged ? errdetail("It was merged into lead %lld.", (long long) into) : 0,
-			 merged ? 0 :
-			 errhint("Look for it in leadflow.leads; it may have been deleted, or row-level security may hide it from you."),
-			 err_constraint("leads", NULL)));
+	if (merged)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("lead %lld does not exist", (long long) lead_id),
+				 errdetail("It was merged into lead %lld.", (long long) into),
+				 err_constraint("leads", NULL)));
+	refuse_unknown_lead(lead_id);
 }
 
 /* Row-level security decides what the caller sees; whoever may call this may do the rest. */
@@ -90,10 +90,7 @@ check_visible(int64 lead_id)
 static int64
 lead_argument(FunctionCallInfo fcinfo, int i, const char *name)
 {
-	if (PG_ARGISNULL(i))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
+	require_argument(fcinfo, i, name);
 	return PG_GETARG_INT64(i);
 }
 
@@ -172,7 +169,7 @@ leadflow_merge_leads(PG_FUNCTION_ARGS)
 	check_visible(pair.keep);
 	check_visible(pair.duplicate);
 
-	activity_settle();
+	flush_settle();
 	lock_all(pair.duplicate, pair.keep);
 	merge_look(&pair);
 	quiet = quiet_impose();
@@ -182,7 +179,7 @@ leadflow_merge_leads(PG_FUNCTION_ARGS)
 	quiet_resume(quiet);
 
 	score_gate_check(&pair.keep, 1);
-	activity_settle();
+	flush_settle();
 	PG_RETURN_INT64(pair.keep);
 }
 
@@ -197,11 +194,11 @@ leadflow_erase_lead(PG_FUNCTION_ARGS)
 	int			quiet;
 
 	check_visible(lead_id);
-	activity_settle();
+	flush_settle();
 	lock_all(lead_id, lead_id);
 	quiet = quiet_impose();
 	identity_erase(lead_id, clock_now());
 	quiet_resume(quiet);
-	activity_settle();
+	flush_settle();
 	PG_RETURN_VOID();
 }

@@ -296,8 +296,9 @@ merge_records(const Merge *merge)
 			" decision = CASE WHEN decided_at IS NULL THEN 'merged' ELSE decision END,"
 			" decided_at = coalesce(decided_at, (SELECT max(h.left_at) FROM leadflow.stage_history h"
 			"  WHERE h.lead_id = $1 AND h.merged_from = $2)) WHERE lead_id = $2", MERGE_ARGS},
-		{"UPDATE leadflow.score_state k SET watch = (k.watch & ~8) | (d.watch & 34)"
-			" | (CASE WHEN $4 THEN d.watch ELSE k.watch END & 8)"
+		{"UPDATE leadflow.score_state k SET watch = (k.watch & ~" CppAsString2(WATCH_EVIDENCE) ")"
+			" | (d.watch & (" CppAsString2(WATCH_TOUCH) " | " CppAsString2(WATCH_OWNED) "))"
+			" | (CASE WHEN $4 THEN d.watch ELSE k.watch END & " CppAsString2(WATCH_EVIDENCE) ")"
 			" FROM leadflow.score_state d WHERE k.lead_id = $1 AND d.lead_id = $2", MERGE_ARGS},
 		{"UPDATE leadflow.reviews r SET closed_at = greatest($3, r.opened_at), closed_by = 'moved'"
 			" WHERE r.closed_at IS NULL AND r.lead_id = CASE WHEN $4 THEN $1 ELSE $2 END", MERGE_ARGS},

@@ -586,13 +586,8 @@ leadflow_lead_move(PG_FUNCTION_ARGS)
 	MemoryContext caller = CurrentMemoryContext;
 	text	   *stage = NULL;
 
-	for (int i = 0; i < 2; i++)
-	{
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("%s must not be null", i == 0 ? "lead_id" : "to_stage")));
-	}
+	require_argument(fcinfo, 0, "lead_id");
+	require_argument(fcinfo, 1, "to_stage");
 	for (int i = 0; i < 6; i++)
 	{
 		values[i] = PG_GETARG_DATUM(i);
@@ -640,10 +635,6 @@ leadflow_lead_move(PG_FUNCTION_ARGS)
 			stage = cstring_to_text(now);
 	}
 	if (stage == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NO_DATA_FOUND),
-				 errmsg("lead %lld does not exist", (long long) lead.lead_id),
-				 errhint("Look for it in leadflow.leads; it may have been deleted, or row-level security may hide it from you."),
-				 err_constraint("leads", NULL)));
+		refuse_unknown_lead(lead.lead_id);
 	PG_RETURN_TEXT_P(stage);
 }

@@ -181,15 +181,6 @@ lead_documents_scored(const int64 *leads, int n, TimestampTz at, int *nfound)
 }
 
 Jsonb *
-lead_document_scored(int64 lead_id, TimestampTz at)
-{
-	int			n;
-	LeadDocument *documents = lead_documents_scored(&lead_id, 1, at, &n);
-
-	return n ? documents[0].document : NULL;
-}
-
-Jsonb *
 lead_document_find(const LeadDocument *documents, int n, int64 lead_id)
 {
 	int			low = 0;

@@ -42,9 +42,6 @@ extern LeadDocument *lead_documents_scored(const int64 *leads, int n, TimestampT
 /* One of them; NULL = it is not there. */
 extern Jsonb *lead_document_find(const LeadDocument *documents, int n, int64 lead_id);
 
-/* The same for one lead; NULL = there is no such lead. */
-extern Jsonb *lead_document_scored(int64 lead_id, TimestampTz at);
-
 /* A scored document as it would be with another score. */
 extern Jsonb *lead_document_rescored(Jsonb *document, const ScoreRow *score);
 

@@ -7,10 +7,10 @@
 
 #include "fmgr.h"
 
-#include "activity.h"
 #include "calendar_store.h"
 #include "config_cache.h"
 #include "event_store.h"
+#include "flush.h"
 #include "guc.h"
 #include "spi.h"
 
@@ -25,5 +25,5 @@ _PG_init(void)
 	spi_init();
 	config_cache_init();
 	calendar_store_init();
-	event_store_init(activity_flush);
+	event_store_init(flush_finally);
 }

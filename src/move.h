@@ -9,6 +9,13 @@
 #include "postgres.h"
 #include "datatype/timestamp.h"
 
+/* Is a name that may be missing (NULL) this one? */
+static inline bool
+is(const char *a, const char *b)
+{
+	return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
 /* A move that was made: what the AFTER trigger found between OLD and NEW. */
 typedef struct Move
 {

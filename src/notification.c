@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "errors.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/array.h"
@@ -17,18 +18,10 @@
 #include "compat.h"
 #include "guc.h"
 #include "outbox.h"
+#include "spi.h"
 
 /* Nobody can work on more at a time. */
 #define MAX_CLAIM	10000
-
-static void
-refuse_null(bool isnull, const char *argument)
-{
-	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", argument)));
-}
 
 /* The end of a lease that begins now. */
 static TimestampTz
@@ -52,25 +45,6 @@ lease_end(const Interval *lease)
 	return clock_wall() + usecs;
 }
 
-static IdSet
-ids_of(ArrayType *array)
-{
-	IdSet		ids = {0};
-	Datum	   *values;
-	bool	   *nulls;
-	int			n;
-
-	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
-					  &values, &nulls, &n);
-	for (int i = 0; i < n; i++)
-	{
-		if (!nulls[i])
-			ids_add(&ids, DatumGetInt64(values[i]));
-	}
-	ids_sort(&ids);
-	return ids;
-}
-
 /* claim_notifications(n, consumer, lease, only_channel) → the notifications, the oldest first */
 PG_FUNCTION_INFO_V1(leadflow_notification_claim);
 Datum
@@ -81,9 +55,9 @@ leadflow_notification_claim(PG_FUNCTION_ARGS)
 	const char *consumer;
 	int			n;
 
-	refuse_null(PG_ARGISNULL(0), "the number of notifications to claim");
-	refuse_null(PG_ARGISNULL(1), "the consumer");
-	refuse_null(PG_ARGISNULL(2), "the lease");
+	require_argument(fcinfo, 0, "the number of notifications to claim");
+	require_argument(fcinfo, 1, "the consumer");
+	require_argument(fcinfo, 2, "the lease");
 	n = PG_GETARG_INT32(0);
 	consumer = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	if (n < 1 || n > MAX_CLAIM)
@@ -111,8 +85,8 @@ leadflow_notification_ack(PG_FUNCTION_ARGS)
 {
 	IdSet		ids;
 
-	refuse_null(PG_ARGISNULL(0), "the ids");
-	ids = ids_of(PG_GETARG_ARRAYTYPE_P(0));
+	require_argument(fcinfo, 0, "the ids");
+	ids = array_ids(PG_GETARG_ARRAYTYPE_P(0));
 	PG_RETURN_INT32((int32) outbox_ack(&ids));
 }
 
@@ -123,8 +97,8 @@ leadflow_notification_fail(PG_FUNCTION_ARGS)
 {
 	TimestampTz next;
 
-	refuse_null(PG_ARGISNULL(0), "the id");
-	refuse_null(PG_ARGISNULL(1), "the error");
+	require_argument(fcinfo, 0, "the id");
+	require_argument(fcinfo, 1, "the error");
 	next = outbox_fail(PG_GETARG_INT64(0), text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	if (TIMESTAMP_IS_NOEND(next))
 		PG_RETURN_NULL();
@@ -140,6 +114,6 @@ leadflow_notification_retry(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_INT32((int32) outbox_revive(NULL));
-	ids = ids_of(PG_GETARG_ARRAYTYPE_P(0));
+	ids = array_ids(PG_GETARG_ARRAYTYPE_P(0));
 	PG_RETURN_INT32((int32) outbox_revive(&ids));
 }

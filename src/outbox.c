@@ -588,12 +588,6 @@ outbox_wake(void)
 
 /* ---- what moves tell ----------------------------------------------------- */
 
-static bool
-is(const char *a, const char *b)
-{
-	return a != NULL && strcmp(a, b) == 0;
-}
-
 static const char *
 member_name(const SubscriptionConfig *config, int64 id)
 {

@@ -18,6 +18,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_proc.h"
+#include "errors.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -26,8 +27,8 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "activity.h"
 #include "compat.h"
+#include "flush.h"
 #include "gate.h"
 #include "guc.h"
 #include "ids.h"
@@ -258,7 +259,7 @@ promote(const Ready *ready, int64 n)
 		ids[i] = ready[i].lead_id;
 	qsort(ids, n, sizeof(int64), compare_ids);
 	score_gate_check(ids, (int) n);
-	activity_settle();
+	flush_settle();
 	quiet_resume(quiet);
 }
 
@@ -298,10 +299,7 @@ leadflow_promote_ready(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the number of leads to promote must not be negative"),
 				 errhint("NULL stands for all.")));
-	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("dry_run must not be null")));
+	require_argument(fcinfo, 1, "dry_run");
 	dry_run = PG_GETARG_BOOL(1);
 
 	InitMaterializedSRF(fcinfo, 0);

@@ -24,11 +24,11 @@
 #include "storage/lmgr.h"
 #include "utils/array.h"
 
-#include "activity.h"
 #include "clock_store.h"
 #include "contact.h"
 #include "credit_store.h"
 #include "event_store.h"
+#include "flush.h"
 #include "ids.h"
 #include "model_store.h"
 #include "outbox.h"
@@ -36,26 +36,6 @@
 #include "row_lock.h"
 #include "score_store.h"
 #include "spi.h"
-
-/* An array's ids as a set. */
-static IdSet
-argument_ids(ArrayType *array)
-{
-	IdSet		set = {0};
-	Datum	   *values;
-	bool	   *nulls;
-	int			n;
-
-	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
-					  &values, &nulls, &n);
-	for (int i = 0; i < n; i++)
-	{
-		if (!nulls[i])
-			ids_add(&set, DatumGetInt64(values[i]));
-	}
-	ids_sort(&set);
-	return set;
-}
 
 static void
 lock_leads(const IdSet *leads)
@@ -282,11 +262,11 @@ leadflow_rebuild(PG_FUNCTION_ARGS)
 	IdSet		leads = {0};
 	IdSet		deals = {0};
 
-	activity_settle();
+	flush_settle();
 	if (!PG_ARGISNULL(2))
-		leads = argument_ids(PG_GETARG_ARRAYTYPE_P(2));
+		leads = array_ids(PG_GETARG_ARRAYTYPE_P(2));
 	if (!PG_ARGISNULL(3))
-		deals = argument_ids(PG_GETARG_ARRAYTYPE_P(3));
+		deals = array_ids(PG_GETARG_ARRAYTYPE_P(3));
 	if (PG_ARGISNULL(0) && PG_ARGISNULL(1))
 		rebuild_all(&leads);
 	else

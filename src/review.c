@@ -199,16 +199,11 @@ review_expire(const int64 *leads, int n)
 
 /* ---- what people say ----------------------------------------------------- */
 
-/* A lead that the caller can't see isn't there. */
 static void
 lock_lead(int64 lead_id)
 {
 	if (!lead_visible(lead_id) || !row_lock_named("leads", lead_id, LockTupleNoKeyExclusive))
-		ereport(ERROR,
-				(errcode(ERRCODE_NO_DATA_FOUND),
-				 errmsg("lead %lld does not exist", (long long) lead_id),
-				 errhint("Look for it in leadflow.leads; it may have been deleted, or row-level security may hide it from you."),
-				 err_constraint("leads", NULL)));
+		refuse_unknown_lead(lead_id);
 	(void) row_lock_named("score_state", lead_id, LockTupleNoKeyExclusive);
 }
 
@@ -216,15 +211,6 @@ static char *
 argument_text(FunctionCallInfo fcinfo, int i)
 {
 	return PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i));
-}
-
-static void
-refuse_null(FunctionCallInfo fcinfo, int i, const char *name)
-{
-	if (PG_ARGISNULL(i))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
 }
 
 /* The case that can be decided now; what is due is the sweep's, whether or not that has run. */
@@ -270,8 +256,8 @@ leadflow_review(PG_FUNCTION_ARGS)
 	bool		nulls[6] = {false};
 	int			quiet;
 
-	refuse_null(fcinfo, 0, "lead_id");
-	refuse_null(fcinfo, 1, "verdict");
+	require_argument(fcinfo, 0, "lead_id");
+	require_argument(fcinfo, 1, "verdict");
 	lead_id = PG_GETARG_INT64(0);
 	verdict = argument_text(fcinfo, 1);
 	if (strcmp(verdict, "uphold") != 0 && strcmp(verdict, "overturn") != 0)
@@ -357,8 +343,8 @@ leadflow_contest(PG_FUNCTION_ARGS)
 	ReviewCase	found;
 	int			quiet;
 
-	refuse_null(fcinfo, 0, "lead_id");
-	refuse_null(fcinfo, 1, "note");
+	require_argument(fcinfo, 0, "lead_id");
+	require_argument(fcinfo, 1, "note");
 	lead_id = PG_GETARG_INT64(0);
 	note = argument_text(fcinfo, 1);
 	if (note[strspn(note, " \t\r\n")] == '\0')

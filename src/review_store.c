@@ -29,24 +29,6 @@ review_enter(EngineContext *engine)
 	engine_plan_by_index();
 }
 
-static TimestampTz
-spi_time(uint64 r, int i)
-{
-	bool		isnull;
-	Datum		value = spi_value(r, i, &isnull);
-
-	return isnull ? DT_NOEND : DatumGetTimestampTz(value);
-}
-
-static bool
-spi_true(uint64 r, int i)
-{
-	bool		isnull;
-	Datum		value = spi_value(r, i, &isnull);
-
-	return !isnull && DatumGetBool(value);
-}
-
 /* ---- opening and closing ------------------------------------------------- */
 
 Notice *
@@ -211,7 +193,7 @@ review_cases(const int64 *leads, int n, int *nfound)
 		found[i].id = spi_int64(i, 1);
 		found[i].lead_id = spi_int64(i, 2);
 		found[i].stage = spi_text(i, 3);
-		found[i].stands = spi_true(i, 4);
+		found[i].stands = spi_bool(i, 4);
 		found[i].reason = spi_text(i, 5);
 		found[i].due_at = spi_time(i, 6);
 		found[i].uphold = spi_int64(i, 7);

@@ -916,15 +916,6 @@ score_read_all(const int64 *leads, int n, TimestampTz at, ScoreRow *scores, bool
 	UnregisterSnapshot(snapshot);
 }
 
-bool
-score_read(int64 lead_id, TimestampTz at, ScoreRow *score)
-{
-	bool		found;
-
-	score_read_all(&lead_id, 1, at, score, &found);
-	return found;
-}
-
 const char *
 score_persona_name(int64 persona_id)
 {

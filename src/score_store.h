@@ -17,13 +17,13 @@
 #include "evaluation.h"
 #include "event_store.h"
 
-/* Bits of score_state.watch: what else hangs on the lead. */
-#define WATCH_GATE		0x01	/* stage lead or nurture: the gate may open */
-#define WATCH_TOUCH		0x02	/* it was handed off: sales touches settle hand-off and clocks */
-#define WATCH_CREDIT	0x04	/* it is in a won deal: touches change credits */
-#define WATCH_EVIDENCE	0x08	/* promoted by the system: may be taken back while untouched */
-#define WATCH_HANDOFF	0x10	/* stage mql: the hand-off may follow */
-#define WATCH_OWNED		0x20	/* has, had or is about to get an owner, or its account is or was a
+/* Bits of score_state.watch: what else hangs on the lead; decimal, for SQL has them, too. */
+#define WATCH_GATE		1	/* stage lead or nurture: the gate may open */
+#define WATCH_TOUCH		2	/* it was handed off: sales touches settle hand-off and clocks */
+#define WATCH_CREDIT	4	/* it is in a won deal: touches change credits */
+#define WATCH_EVIDENCE	8	/* promoted by the system: may be taken back while untouched */
+#define WATCH_HANDOFF	16	/* stage mql: the hand-off may follow */
+#define WATCH_OWNED		32	/* has, had or is about to get an owner, or its account is or was a
 								 * customer: somebody may have to be told what it does */
 
 /* Columns of score_state, in order (sql/tables/45_score.sql). */
@@ -177,8 +177,7 @@ extern int64 *score_watched(int bit, int *n);
 /* A new cycle begins at that instant (the lead was recycled): cycle + 1. */
 extern void score_cycle_begin(const int64 *leads, const TimestampTz *since, int n);
 
-/* Score at an instant with the active model, own changes of this transaction included. */
-extern bool score_read(int64 lead_id, TimestampTz at, ScoreRow *row);
+/* Scores at an instant with the active model, own changes of this transaction included; found = there is such a lead. */
 extern void score_read_all(const int64 *leads, int n, TimestampTz at, ScoreRow *scores, bool *found);
 
 /* Name of a persona of the active model; NULL if unknown. */

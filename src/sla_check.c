@@ -24,13 +24,13 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-#include "activity.h"
 #include "claim.h"
 #include "clock_store.h"
 #include "columns.h"
 #include "contact_store.h"
 #include "errors.h"
 #include "event_store.h"
+#include "flush.h"
 #include "guc.h"
 #include "ids.h"
 #include "outbox.h"
@@ -64,10 +64,7 @@ leadflow_check_sla(PG_FUNCTION_ARGS)
 	Datum		values[4];
 	bool		nulls[4] = {false};
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("the instant of check_sla() must not be null")));
+	require_argument(fcinfo, 0, "the instant of check_sla()");
 	at = PG_GETARG_TIMESTAMPTZ(0);
 	if (TIMESTAMP_NOT_FINITE(at))
 		ereport(ERROR,
@@ -90,7 +87,7 @@ leadflow_check_sla(PG_FUNCTION_ARGS)
 	if (nreviews > 0)
 		review_expire(reviews, nreviews);
 	/* what this transaction wrote is to count, and gates that open now wait for locks now */
-	activity_settle();
+	flush_settle();
 	(void) claim_release(waiting, nwaiting, at);
 	announced = clock_announce(at);
 	quiet_resume(quiet);

@@ -292,6 +292,25 @@ int8_array(const int64 *values, int n)
 										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
+IdSet
+array_ids(ArrayType *array)
+{
+	IdSet		ids = {0};
+	Datum	   *values;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
+					  &values, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		if (!nulls[i])
+			ids_add(&ids, DatumGetInt64(values[i]));
+	}
+	ids_sort(&ids);
+	return ids;
+}
+
 Datum
 spi_value(uint64 r, int i, bool *isnull)
 {
@@ -314,4 +333,22 @@ spi_text(uint64 r, int i)
 	Datum		value = spi_value(r, i, &isnull);
 
 	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+bool
+spi_bool(uint64 r, int i)
+{
+	bool		isnull;
+	Datum		value = spi_value(r, i, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
+TimestampTz
+spi_time(uint64 r, int i)
+{
+	bool		isnull;
+	Datum		value = spi_value(r, i, &isnull);
+
+	return isnull ? DT_NOEND : DatumGetTimestampTz(value);
 }

@@ -8,8 +8,12 @@
 
 #include "postgres.h"
 #include "catalog/pg_type.h"
+#include "datatype/timestamp.h"
 #include "executor/spi.h"
+#include "utils/array.h"
 #include "utils/snapshot.h"
+
+#include "ids.h"
 
 /* What engine_enter() saves for engine_leave(). */
 typedef struct EngineContext
@@ -50,10 +54,13 @@ extern uint64 engine_query_at(EngineStatement *statement, Datum *values, const c
 							  Snapshot snapshot);	/* reads, as of a snapshot */
 
 extern Datum int8_array(const int64 *values, int n);	/* bigint[] */
+extern IdSet array_ids(ArrayType *array);	/* the other way round, as a set; NULLs are none */
 
 /* Column i (from 1) of row r of SPI_tuptable. */
 extern Datum spi_value(uint64 r, int i, bool *isnull);
 extern int64 spi_int64(uint64 r, int i);	/* 0 for NULL */
 extern char *spi_text(uint64 r, int i); /* palloc'd C string, NULL for NULL */
+extern bool spi_bool(uint64 r, int i);	/* false for NULL */
+extern TimestampTz spi_time(uint64 r, int i);	/* DT_NOEND for NULL */
 
 #endif							/* LEADFLOW_SPI_H */

@@ -86,15 +86,6 @@ team_bits(Datum array)
 	return bits;
 }
 
-static bool
-spi_bool(uint64 r, int i)
-{
-	bool		isnull;
-	Datum		value = spi_value(r, i, &isnull);
-
-	return !isnull && DatumGetBool(value);
-}
-
 static void *
 config_load(void)
 {

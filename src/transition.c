@@ -36,12 +36,6 @@
 #include "stage_store.h"
 #include "transition.h"
 
-static bool
-is(const char *a, const char *b)
-{
-	return a != NULL && b != NULL && strcmp(a, b) == 0;
-}
-
 /* The category of a stage, in this transaction's memory; NULL for no stage. */
 static const char *
 category_of(const char *stage)
