@@ -127,8 +127,13 @@ is_sent('crash');
 # Eight at once, while more is written; some can't be delivered at first. A lease that nobody
 # outlives: each is sent once.
 unlink $sent;
-$node->safe_psql($db, 'DELETE FROM leadflow.leads; CALL happen(201, 400, 5)');
-@crowd = map { consumer("eight $_", '--batch', 20, '--fail', 97, '--idle', 100) } 1 .. 8;
+$node->safe_psql($db, 'DELETE FROM leadflow.leads');
+@crowd = map { consumer("eight $_", '--batch', 20, '--fail', 97, '--work', 0.002, '--idle', 100) } 1 .. 8;
+# whoever starts late would find nothing left to do
+$node->poll_query_until($db, q{
+	SELECT count(*) = 8 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()})
+	or die 'eight consumers did not connect';
+$node->safe_psql($db, 'CALL happen(201, 400, 5)');
 $node->safe_psql($db, 'CALL happen(401, 600, 5)');
 my $failed = 0;
 $until = time + 120;
