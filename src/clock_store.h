@@ -28,20 +28,4 @@ extern void clock_settle(const int64 *leads, int n);
 /* A policy or a calendar was corrected: open clocks are due anew. */
 extern void clock_correct(void);
 
-/* What a sweep announced. */
-typedef struct Announced
-{
-	int64		warned;
-	int64		breached;
-	int64		escalated;
-} Announced;
-
-extern Announced clock_announce(TimestampTz at);
-
-/* Leads whose revisit date has come by then, locked; in id order, palloc'd. */
-extern int64 *clock_revisits(TimestampTz at, int *n);
-
-/* Refuses a target that no clock could count: months, or a calendar closed for good. */
-extern void clock_check_target(const Interval *target, const char *column, int64 calendar_id);
-
 #endif							/* LEADFLOW_CLOCK_STORE_H */

@@ -6,18 +6,6 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION leadflow.check_sla(timestamptz) IS
 'The sweep: announces the warnings and breaches of service levels that have come about by "at" and were not announced yet, returns nurture leads whose revisit_on has come to stage lead, and closes cases of review that are due (at most 10,000 a run). Returns one row: clocks that warned, clocks that breached, those of them that were escalated (on_breach = notify), leads that came back. To be run every minute; late, twice or two at once does no harm. sla_status is right without it.';
 
-CREATE OR REPLACE FUNCTION leadflow._sla_policy_validate() RETURNS trigger
-AS 'MODULE_PATHNAME', 'leadflow_sla_policy_validate'
-LANGUAGE C;
-COMMENT ON FUNCTION leadflow._sla_policy_validate() IS
-'Trigger of sla_policies: refuses a target with months or years, and a calendar that is not open for that long.';
-
-CREATE OR REPLACE FUNCTION leadflow._sla_correct() RETURNS trigger
-AS 'MODULE_PATHNAME', 'leadflow_sla_correct'
-LANGUAGE C;
-COMMENT ON FUNCTION leadflow._sla_correct() IS
-'Trigger of sla_policies and the calendars: a correction makes open clocks due anew.';
-
 -- Where pg_cron lives: its tables are in one database of the cluster.
 CREATE OR REPLACE FUNCTION leadflow._cron_required(cron text) RETURNS void
 LANGUAGE plpgsql STABLE

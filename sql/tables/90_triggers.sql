@@ -11,6 +11,8 @@ ALTER TABLE leadflow.contact_permissions ALTER COLUMN at SET DEFAULT leadflow.no
 CREATE OR REPLACE TRIGGER sla_policies_config_changed
 	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.sla_policies
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
+CREATE OR REPLACE TRIGGER sla_policies_team BEFORE INSERT OR UPDATE ON leadflow.sla_policies
+	FOR EACH ROW WHEN (NEW.team IS NULL) EXECUTE FUNCTION leadflow._sla_policy_team();
 CREATE OR REPLACE TRIGGER sla_policies_validate
 	AFTER INSERT OR UPDATE ON leadflow.sla_policies
 	FOR EACH ROW EXECUTE FUNCTION leadflow._sla_policy_validate();
@@ -204,6 +206,12 @@ CREATE OR REPLACE TRIGGER handoffs_engine_owned BEFORE INSERT OR UPDATE OR DELET
 CREATE OR REPLACE TRIGGER queue_state_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.queue_state
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
 CREATE OR REPLACE TRIGGER sla_clocks_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.sla_clocks
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
+CREATE OR REPLACE TRIGGER sla_approvals_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.sla_approvals
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
+CREATE OR REPLACE TRIGGER sla_pauses_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.sla_pauses
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
+CREATE OR REPLACE TRIGGER sla_restatements_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.sla_restatements
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();
 CREATE OR REPLACE TRIGGER deal_state_engine_owned BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.deal_state
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._engine_owned();

@@ -14,8 +14,8 @@ JOIN leadflow.calendars c ON c.name = h.name
 CROSS JOIN LATERAL generate_series(1, h.days) d (weekday);
 
 -- Service levels of sales; 8 working hours are a working day of calendar office.
-INSERT INTO leadflow.sla_policies (name, metric, target, calendar_id, warn_fraction)
-SELECT p.name, p.metric, p.target, c.id, 0.75
+INSERT INTO leadflow.sla_policies (name, metric, team, target, calendar_id, warn_fraction)
+SELECT p.name, p.metric, 'sales', p.target, c.id, 0.75
 FROM (VALUES
 	('accept within a working day', 'time_to_accept', interval '8 hours'),
 	('first touch within 4 working hours', 'time_to_first_touch', interval '4 hours')

@@ -20,8 +20,8 @@ VALUES (-1, 'bench', 'time_to_first_touch', '4 hours', 0.75, '[1990-01-01,1990-0
 -- Clocks as a million hand-offs would leave them, the oldest due first; made without the engine, which is not what is measured.
 SET LOCAL session_replication_role = replica;
 INSERT INTO leadflow.score_state (lead_id) SELECT -i FROM generate_series(1, :leads) i;
-INSERT INTO leadflow.sla_clocks (lead_id, policy_id, metric, state, started_at, warn_at, due_at)
-SELECT -i, -1, 'time_to_first_touch', 'running', t.at, t.at + interval '3 hours', t.at + interval '4 hours'
+INSERT INTO leadflow.sla_clocks (lead_id, policy_id, metric, state, started_at, warn_at, due_at, target, counted_from)
+SELECT -i, -1, 'time_to_first_touch', 'running', t.at, t.at + interval '3 hours', t.at + interval '4 hours', interval '4 hours', t.at
 FROM generate_series(1, :leads) i,
 	LATERAL (SELECT timestamptz '2026-06-01 00:00+00'
 		+ CASE WHEN i <= :due THEN 0 ELSE 10 END * interval '1 day' + i * interval '1 ms' AS at) t;

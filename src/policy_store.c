@@ -1,0 +1,220 @@
+/*-------------------------------------------------------------------------
+ * policy_store.c
+ *	  Service levels as configured, compiled once a session and change.
+ *
+ * Limits: a calendar that isn't open for the target within 50 years can't be
+ * counted in.  A policy that names one is refused.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "common/int.h"
+#include "utils/builtins.h"
+
+#include "calendar_store.h"
+#include "compat.h"
+#include "config_cache.h"
+#include "errors.h"
+#include "guc.h"
+#include "policy_store.h"
+#include "spi.h"
+
+#define HORIZON (INT64CONST(50) * 366 * USECS_PER_DAY)
+
+const char *const policy_metric_names[CLOCK_METRICS] = {"time_to_accept", "time_to_first_touch"};
+
+static void
+load_policies(SlaConfig *config, MemoryContext context)
+{
+	static EngineStatement statement = {
+		"SELECT id, metric, (extract(epoch FROM target) * 1000000)::bigint, warn_fraction, calendar_id,"
+		" condition, coalesce(lower(valid), '-infinity'), coalesce(upper(valid), 'infinity'),"
+		" lower_inc(valid), upper_inc(valid)"
+		" FROM leadflow.sla_policies"
+		" WHERE team = 'sales' AND target IS NOT NULL AND NOT isempty(valid)"
+		" ORDER BY priority DESC, id",
+		0, {0}
+	};
+	uint64		n = engine_query(&statement, NULL, NULL);
+
+	MemoryContextSwitchTo(context);
+	for (int m = 0; m < CLOCK_METRICS; m++)
+		config->policies[m] = palloc0(sizeof(SlaPolicy) * Max(n, 1));
+
+	for (uint64 r = 0; r < n; r++)
+	{
+		char	   *metric = spi_text(r, 2);
+		Datum		value;
+		bool		isnull;
+
+		for (int m = 0; m < CLOCK_METRICS; m++)
+		{
+			SlaPolicy  *policy;
+
+			if (strcmp(metric, policy_metric_names[m]) != 0)
+				continue;
+			config->any = true;
+			policy = &config->policies[m][config->npolicies[m]++];
+			policy->id = spi_int64(r, 1);
+			policy->target = spi_int64(r, 3);
+			value = spi_value(r, 4, &isnull);
+			policy->warn_after = isnull ? -1 :
+				(int64) rint((double) policy->target * DatumGetFloat8(value));
+			policy->calendar_id = spi_int64(r, 5);
+			value = spi_value(r, 6, &isnull);
+			if (!isnull)
+			{
+				policy->condition = condition_make(value);
+				config->conditional = true;
+			}
+			policy->from = DatumGetTimestampTz(spi_value(r, 7, &isnull));
+			policy->until = DatumGetTimestampTz(spi_value(r, 8, &isnull));
+			policy->from_inclusive = DatumGetBool(spi_value(r, 9, &isnull));
+			policy->until_inclusive = DatumGetBool(spi_value(r, 10, &isnull));
+		}
+	}
+}
+
+/* Members whose calendar exists: team_members is not the place to trust an id from. */
+static void
+load_members(SlaConfig *config, MemoryContext context)
+{
+	static EngineStatement statement = {
+		"SELECT m.id, c.id FROM leadflow.team_members m"
+		" JOIN leadflow.calendars c ON c.id = m.calendar_id ORDER BY m.id",
+		0, {0}
+	};
+	uint64		n = engine_query(&statement, NULL, NULL);
+
+	MemoryContextSwitchTo(context);
+	config->members = palloc(sizeof(MemberCalendar) * Max(n, 1));
+	for (uint64 r = 0; r < n; r++)
+	{
+		config->members[r].member_id = spi_int64(r, 1);
+		config->members[r].calendar_id = spi_int64(r, 2);
+	}
+	config->nmembers = (int) n;
+}
+
+/* SPI leaves its own context behind, hence the switching back. */
+static void *
+load_config(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	SlaConfig  *config = palloc0(sizeof(SlaConfig));
+
+	load_policies(config, context);
+	if (config->any)
+		load_members(config, context);
+	return config;
+}
+
+const SlaConfig *
+policy_config(void)
+{
+	static const char *const tables[] = {"sla_policies", "calendars", "team_members", NULL};
+	static ConfigPart part = {
+		.name = "leadflow service levels",
+		.tables = tables,
+		.load = load_config
+	};
+
+	return config_get(&part);
+}
+
+static bool
+policy_is_valid(const SlaPolicy *policy, TimestampTz at)
+{
+	return (at > policy->from || (at == policy->from && policy->from_inclusive)) &&
+		(at < policy->until || (at == policy->until && policy->until_inclusive));
+}
+
+/* The member's calendar, 0 = none */
+int64
+policy_member_calendar(const SlaConfig *config, int64 member_id)
+{
+	int			lo = 0;
+	int			hi = config->nmembers;
+
+	while (lo < hi)
+	{
+		int			mid = (lo + hi) / 2;
+
+		if (config->members[mid].member_id < member_id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < config->nmembers && config->members[lo].member_id == member_id ?
+		config->members[lo].calendar_id : 0;
+}
+
+const SlaPolicy *
+policy_choose(const SlaConfig *config, ClockMetric metric, TimestampTz at, Jsonb *document)
+{
+	for (int i = 0; i < config->npolicies[metric]; i++)
+	{
+		const SlaPolicy *policy = &config->policies[metric][i];
+
+		if (policy_is_valid(policy, at) &&
+			(policy->condition == NULL ||
+			 (document && condition_holds(policy->condition, document))))
+			return policy;
+	}
+	return NULL;
+}
+
+/* The instant that far ahead, or the last one there is. */
+static TimestampTz
+ahead(TimestampTz from, int64 usecs)
+{
+	TimestampTz result;
+
+	if (pg_add_s64_overflow(from, usecs, &result) || !IS_VALID_TIMESTAMP(result))
+		return END_TIMESTAMP - 1;
+	return result;
+}
+
+/* Is it open for that long within the horizon? Then calendar_add() can't fail. */
+bool
+policy_can_count(const Calendar *calendar, TimestampTz from, int64 target)
+{
+	return calendar->always ? ahead(from, target) < END_TIMESTAMP - 1 :
+		calendar_elapsed(calendar, from, ahead(from, HORIZON)) >= target;
+}
+
+TimestampTz
+policy_deadline(const Calendar *calendar, TimestampTz from, int64 usecs)
+{
+	return calendar ? calendar_add(calendar, from, usecs) : ahead(from, usecs);
+}
+
+void
+policy_check_target(const Interval *target, const char *column, int64 calendar_id)
+{
+	const Calendar *calendar;
+	int64		usecs;
+
+	if (target->month != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s of a service level must have a fixed length", column),
+				 errdetail("Months and years have none."),
+				 errhint("Use days (of 24 hours), hours and minutes."),
+				 err_column("sla_policies", column)));
+	if (calendar_id == 0)
+		return;
+
+	usecs = target->day * USECS_PER_DAY + target->time;
+	calendar = calendar_get(calendar_id);
+	if (!policy_can_count(calendar, clock_now(), usecs))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 calendar->never ?
+				 errmsg("calendar \"%s\" is never open", calendar->name) :
+				 errmsg("calendar \"%s\" is not open for that long within 50 years", calendar->name),
+				 errhint("Give it hours in leadflow.calendar_hours."),
+				 err_column("sla_policies", "calendar_id")));
+}
