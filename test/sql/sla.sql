@@ -111,7 +111,7 @@ INSERT INTO leadflow.sla_policies (name, metric, target) VALUES ('bad', 'time_to
 UPDATE leadflow.sla_policies SET target = '2 months -1 day' WHERE id = 101;
 INSERT INTO leadflow.sla_policies (name, metric, target, condition) VALUES ('bad', 'time_to_accept', '1 day', '$.a >');
 INSERT INTO leadflow.sla_policies (name, metric, target, warn_fraction) VALUES ('bad', 'time_to_accept', '1 day', 1);
-INSERT INTO leadflow.sla_policies (name, metric, target, on_breach) VALUES ('bad', 'time_to_accept', '1 day', 'reassign');
+INSERT INTO leadflow.sla_policies (name, metric, target, on_breach) VALUES ('bad', 'time_to_accept', '1 day', 'shrug');
 INSERT INTO leadflow.sla_policies (name, metric, target, valid) VALUES ('bad', 'time_to_accept', '1 day', 'empty');
 INSERT INTO leadflow.sla_policies (name, metric, target, calendar_id) VALUES ('bad', 'time_to_accept', '1 day', -1);
 INSERT INTO leadflow.calendars (id, name) VALUES (990, 'closed');
