@@ -8,7 +8,7 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" leadflow.con
 
 # What gets installed, in this order. State (tables, views) is embedded in
 # leadflow._source() for install(); functions are the extension's own.
-TABLES = 05_settings 10_team 15_calendar 20_account 25_campaign 30_stage \
+TABLES = 05_settings 15_calendar 17_team 20_account 25_campaign 30_stage \
 	35_lead 36_identity 40_activity 42_contact 45_score 50_handoff 52_review 54_nurture \
 	56_outbox 60_sla 70_deal 80_attribution \
 	90_triggers 95_starter

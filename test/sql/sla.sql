@@ -120,13 +120,16 @@ INSERT INTO leadflow.calendar_holidays (calendar_id, day, opens, closes) VALUES 
 INSERT INTO leadflow.sla_policies (name, metric, target, calendar_id) VALUES ('bad', 'time_to_accept', '1 day', 990);
 INSERT INTO leadflow.sla_policies (id, name, metric, target, calendar_id, priority) VALUES (120, 'short', 'time_to_accept', '3 hours', 990, 90);
 DELETE FROM leadflow.sla_policies WHERE id = 102;
-DELETE FROM leadflow.calendars WHERE name = 'desk';
+DELETE FROM leadflow.calendars WHERE name = 'round';
+-- A calendar that somebody works by stays, and nobody works by one that isn't there.
+DELETE FROM leadflow.calendars WHERE name = 'late shift';
+UPDATE leadflow.team_members SET calendar_id = -1 WHERE id = 902;
 -- A calendar that was emptied later doesn't stop a lead, and its policy can be ended.
 DELETE FROM leadflow.calendar_holidays WHERE calendar_id = 990;
 CALL hand_over('{12,13}', 901);
 SELECT * FROM clocks WHERE lead IN (12, 13) AND policy = 'short';
 UPDATE leadflow.sla_policies SET valid = '[2020-01-01,2021-01-01)' WHERE id = 120;
--- Neither does a member's calendar that isn't there any more, nor one that is never open.
+-- Neither does a member's calendar that is never open.
 UPDATE leadflow.team_members SET calendar_id = 990 WHERE id = 902;
 CALL hand_over('{14}', 902);
 SELECT * FROM clocks WHERE lead = 14 AND policy = 'touch';

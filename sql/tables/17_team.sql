@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS leadflow.team_members (
 	active boolean NOT NULL DEFAULT true,
 	weight integer NOT NULL DEFAULT 1 CONSTRAINT team_members_weight CHECK (weight BETWEEN 0 AND 1000),
 	capacity integer CONSTRAINT team_members_capacity CHECK (capacity >= 0),
-	calendar_id bigint,
+	calendar_id bigint REFERENCES leadflow.calendars (id),
 	manager_id bigint REFERENCES leadflow.team_members (id),
 	booking_url text,
 	attributes jsonb NOT NULL DEFAULT '{}',
@@ -26,7 +26,7 @@ COMMENT ON COLUMN leadflow.team_members.db_role IS 'Database role that acts as t
 COMMENT ON COLUMN leadflow.team_members.active IS 'False: gets no leads and may not act.';
 COMMENT ON COLUMN leadflow.team_members.weight IS 'Share in round robin where the queue gives none (0 = none).';
 COMMENT ON COLUMN leadflow.team_members.capacity IS 'Leads in hand at most; NULL = no limit.';
-COMMENT ON COLUMN leadflow.team_members.calendar_id IS 'Working hours (calendars.id); NULL = always.';
+COMMENT ON COLUMN leadflow.team_members.calendar_id IS 'Working hours (calendars.id, which cannot be deleted meanwhile); NULL = always.';
 COMMENT ON COLUMN leadflow.team_members.manager_id IS 'Who leads the member; stored for escalations to come: nobody is told by it yet.';
 COMMENT ON COLUMN leadflow.team_members.booking_url IS 'Where a lead books a meeting.';
 COMMENT ON COLUMN leadflow.team_members.attributes IS 'Anything a site wants to know of the member.';
