@@ -715,6 +715,32 @@ leadflow_calendar_is_open_id(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Is it a zone of the time zone database, that is, one of pg_timezone_names?
+ * PostgreSQL takes POSIX rules as well: "UTC+2" is one, and lies west of
+ * Greenwich; "Europe/Berlin1" is another.  They all have digits, and few zones
+ * do, so that others needn't be looked for.
+ */
+static bool
+is_listed_zone(pg_tz *zone)
+{
+	const char *name = pg_get_timezone_name(zone);
+	pg_tzenum  *zones;
+	pg_tz	   *listed;
+
+	if (strpbrk(name, "0123456789") == NULL)
+		return true;
+
+	zones = pg_tzenumerate_start();
+	while ((listed = pg_tzenumerate_next(zones)) != NULL)
+	{
+		if (strcmp(pg_get_timezone_name(listed), name) == 0)
+			break;
+	}
+	pg_tzenumerate_end(zones);
+	return listed != NULL;
+}
+
+/*
  * Trigger function: refuse a calendar whose time zone isn't known.  BEFORE
  * EACH ROW of leadflow.calendars; it changes nothing.
  */
@@ -725,6 +751,7 @@ leadflow_calendar_validate(PG_FUNCTION_ARGS)
 	HeapTuple	tuple;
 	int			attnum;
 	char	   *zone_name;
+	pg_tz	   *zone;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
@@ -752,10 +779,15 @@ leadflow_calendar_validate(PG_FUNCTION_ARGS)
 	/* a NULL is refused by the column's constraint */
 	zone_name = SPI_getvalue(tuple, RelationGetDescr(trigdata->tg_relation),
 							 attnum);
-	if (zone_name != NULL && calendar_zone(zone_name) == NULL)
+	if (zone_name == NULL)
+		return PointerGetDatum(tuple);
+	zone = calendar_zone(zone_name);
+	if (zone == NULL || !is_listed_zone(zone))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("time zone \"%s\" not recognized", zone_name),
+				 zone == NULL ? 0 :
+				 errdetail("It can be read as a POSIX rule, but those are not accepted: their sign is the opposite of the usual one, and every misspelt name with a digit is one."),
 				 errhint("See the view pg_timezone_names for the known names.")));
 
 	return PointerGetDatum(tuple);
