@@ -13,7 +13,9 @@
  * long as it carries the current one.  It is stamped last, and with the
  * generation that was current before it was read, so that a change which
  * arrives meanwhile makes it stale at birth: right for the call that asked,
- * read again by the next.
+ * read again by the next.  Messages from other sessions arrive when a relation
+ * is locked for the first time in a transaction; a statement that locks none
+ * would not hear of them, so the first call of each statement asks for them.
  *
  * What a transaction has read of its own changes must not outlive its
  * rollback.  A change that was announced is taken back by PostgreSQL with
@@ -25,9 +27,12 @@
  * call the functions gets the same answer, and an entry that was filled by a
  * REPEATABLE READ transaction is right for the next one.
  *
+ * At the end of a transaction the whole cache is let go if anything has made
+ * it stale, so that it never holds more than there is.
+ *
  * Limits: changes made with the triggers off (session_replication_role =
- * replica) are seen by new sessions only.  Entries are never removed; a
- * deleted calendar's stays, stale.
+ * replica) are seen by new sessions only.  A statement during which another
+ * session changes a calendar may have counted some rows before it.
  *
  *-------------------------------------------------------------------------
  */
@@ -84,6 +89,8 @@ static HTAB *entries_by_id = NULL;
 static HTAB *entries_by_name = NULL;
 static CalendarEntry *last_entry = NULL;	/* asked for most recently */
 static uint64 current_generation = 1;
+static uint64 cache_generation = 0; /* when the cache was made */
+static TimestampTz heard_at = 0;	/* statement that asked for messages */
 static bool loaded_among_writes = false;
 
 /* The tables, in order; their OIDs as of the last load */
@@ -185,6 +192,21 @@ rollback(void)
 	loaded_among_writes = false;
 }
 
+/* Nothing in it is good any more: what is asked for next begins another */
+static void
+drop_stale_cache(void)
+{
+	MemoryContext context = cache_context;
+
+	if (context == NULL || cache_generation == current_generation)
+		return;
+	cache_context = NULL;
+	entries_by_id = NULL;
+	entries_by_name = NULL;
+	last_entry = NULL;
+	MemoryContextDelete(context);
+}
+
 static void
 xact_callback(XactEvent event, void *arg)
 {
@@ -194,15 +216,15 @@ xact_callback(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PARALLEL_ABORT:
-			rollback();
-			break;
 		case XACT_EVENT_PREPARE:
-			/* it may be rolled back from elsewhere, and we'd not be told */
+			/* prepared, it may be rolled back from elsewhere */
 			rollback();
+			drop_stale_cache();
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PARALLEL_COMMIT:
 			loaded_among_writes = false;
+			drop_stale_cache();
 			break;
 		default:
 			break;
@@ -406,6 +428,7 @@ create_cache(void)
 	entries_by_id = hash_create("leadflow calendars by id", 16, &ctl,
 								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	cache_context = context;
+	cache_generation = current_generation;
 }
 
 static uint32
@@ -563,6 +586,19 @@ remember_name(CalendarEntry *entry)
 	by_name->entry = entry;
 }
 
+/* Has another session changed anything, as of the beginning of this statement? */
+static inline void
+hear_of_changes(void)
+{
+	TimestampTz now = GetCurrentStatementStartTimestamp();
+
+	if (unlikely(now != heard_at))
+	{
+		heard_at = now;
+		AcceptInvalidationMessages();
+	}
+}
+
 static inline bool
 is_current(const CalendarEntry *entry)
 {
@@ -579,8 +615,10 @@ has_name(const CalendarEntry *entry, const CalendarName *name)
 const Calendar *
 calendar_get(int64 id)
 {
-	CalendarEntry *entry = last_entry;
+	CalendarEntry *entry;
 
+	hear_of_changes();
+	entry = last_entry;
 	if (likely(entry != NULL && entry->id == id && is_current(entry)))
 		return &entry->calendar;
 
@@ -597,8 +635,10 @@ const Calendar *
 calendar_get_by_name(const text *name)
 {
 	CalendarName key;
-	CalendarEntry *entry = last_entry;
+	CalendarEntry *entry;
 
+	hear_of_changes();
+	entry = last_entry;
 	key.data = VARDATA_ANY(name);
 	key.len = VARSIZE_ANY_EXHDR(name);
 	if (likely(entry != NULL && is_current(entry) && has_name(entry, &key)))

@@ -473,6 +473,43 @@ SELECT count(*) AS orphans FROM leadflow.calendar_hours h WHERE NOT EXISTS (SELE
 SELECT count(*), bool_and(leadflow.business_time(name, '2024-06-03', '2024-07-03') = leadflow.business_time(id, '2024-06-03', '2024-07-03')) AS same
 FROM leadflow.calendars WHERE name LIKE 't\_%';
 
+--
+-- What is kept: each calendar once, however often it is asked, and nothing that
+-- isn't there any more
+--
+CREATE FUNCTION t_cal.kept(OUT calendars bigint, OUT bytes bigint) LANGUAGE sql AS $$
+    SELECT count(*) FILTER (WHERE name = 'leadflow calendar'), sum(total_bytes)
+    FROM pg_backend_memory_contexts WHERE name LIKE 'leadflow calendar%'
+$$;
+SELECT count(*) FROM (SELECT t_cal.make('t_many ' || i, 'Europe/Amsterdam', '{12345 09:00 17:00}', '{2024-12-25}') FROM generate_series(1, 100) i OFFSET 0) m;
+SELECT calendars FROM t_cal.kept();
+BEGIN;
+SELECT sum(extract(epoch FROM leadflow.business_time('t_many ' || i, '2024-06-03', '2024-06-04'))) / 3600 AS hours FROM generate_series(1, 100) i;
+SELECT calendars, bytes AS kept FROM t_cal.kept() \gset
+SELECT sum(extract(epoch FROM leadflow.business_time('t_many ' || 1 + i % 100, '2024-06-03', '2024-06-04'))) / 3600 AS hours FROM generate_series(1, 300000) i;
+SELECT sum(extract(epoch FROM leadflow.add_business_time(id, '2024-06-03', '8 hours') - '2024-06-03')) / 3600 AS hours
+FROM leadflow.calendars, generate_series(1, 1000) WHERE name LIKE 't\_many%';
+SELECT :calendars AS calendars, calendars - :calendars AS more, bytes - :kept AS more_bytes FROM t_cal.kept();
+COMMIT;
+DELETE FROM leadflow.calendars WHERE name LIKE 't\_many%';
+SELECT leadflow.business_time('t_office', '2024-06-03', '2024-06-04');
+BEGIN;
+SELECT leadflow.business_time('t_office', '2024-06-03', '2024-06-04');
+SELECT calendars FROM t_cal.kept();
+COMMIT;
+-- in one transaction, too, each is kept once
+BEGIN;
+DO $$
+BEGIN
+    FOR i IN 1 .. 200 LOOP
+        UPDATE leadflow.calendar_hours h SET closes = time '12:00' + i * interval '1 minute'
+        FROM leadflow.calendars c WHERE c.id = h.calendar_id AND c.name = 't_office';
+        PERFORM leadflow.business_time('t_office', '2024-06-03', '2024-06-04');
+    END LOOP;
+END $$;
+SELECT calendars, bytes < 100000 AS little FROM t_cal.kept();
+ROLLBACK;
+
 -- the caller needs no right on the tables: their owner reads them, and RLS,
 -- even if forced, doesn't hide hours from it
 SELECT relowner::regrole AS owner FROM pg_class WHERE oid = 'leadflow.calendars'::regclass \gset
