@@ -14,12 +14,10 @@ CREATE TABLE IF NOT EXISTS leadflow.sla_policies (
 	calendar_id bigint REFERENCES leadflow.calendars (id),
 	condition jsonpath,
 	priority integer NOT NULL DEFAULT 0,
-	warn_fraction double precision CONSTRAINT sla_policies_warn_fraction
-		CHECK (warn_fraction > 0 AND warn_fraction < 1),
-	on_breach text NOT NULL DEFAULT 'notify' CONSTRAINT sla_policies_on_breach
-		CHECK (on_breach IN ('notify', 'reassign', 'return_to_marketing')),
-	valid tstzrange NOT NULL DEFAULT '[-infinity,)' CONSTRAINT sla_policies_valid CHECK (NOT isempty(valid)),
-	-- what a metric is measured against, and nothing else
+	warn_fraction double precision,
+	on_breach text NOT NULL DEFAULT 'notify',
+	valid tstzrange NOT NULL DEFAULT '[-infinity,)' CONSTRAINT sla_policies_valid CHECK (valid && '(-infinity,infinity)'),
+	-- _sla_policy_check() says the same in words.  What a metric is measured against, and nothing else:
 	CONSTRAINT sla_policies_needs_target CHECK (CASE
 		WHEN metric IN ('mql_volume', 'accepted_volume') THEN
 			target_count IS NOT NULL AND num_nonnulls(target, target_rate, within) = 0
@@ -30,24 +28,32 @@ CREATE TABLE IF NOT EXISTS leadflow.sla_policies (
 		ELSE target IS NOT NULL AND num_nonnulls(target_count, target_rate, within) = 0
 		END),
 	CONSTRAINT sla_policies_team_metric
-		CHECK (team = 'marketing' OR metric NOT IN ('mql_volume', 'accepted_volume', 'acceptance_rate'))
+		CHECK (team = 'marketing' OR metric NOT IN ('mql_volume', 'accepted_volume', 'acceptance_rate')),
+	CONSTRAINT sla_policies_warn_fraction
+		CHECK (warn_fraction IS NULL OR (warn_fraction > 0 AND warn_fraction < 1
+			AND metric NOT IN ('mql_volume', 'accepted_volume', 'acceptance_rate'))),
+	-- a lead that sales has can be taken away
+	CONSTRAINT sla_policies_on_breach
+		CHECK (on_breach = 'notify' OR (on_breach IN ('reassign', 'return_to_marketing')
+			AND metric IN ('time_to_accept', 'time_to_first_touch', 'time_to_first_contact', 'attempts',
+				'next_response', 'time_in_stage')))
 );
 CREATE INDEX IF NOT EXISTS sla_policies_name ON leadflow.sla_policies (name);
 COMMENT ON TABLE leadflow.sla_policies IS 'One row a version of a promise; of those that hold for a lead and metric the highest priority applies, ties to the older (lower id).';
 COMMENT ON COLUMN leadflow.sla_policies.id IS 'Key.';
-COMMENT ON COLUMN leadflow.sla_policies.name IS 'Name.';
+COMMENT ON COLUMN leadflow.sla_policies.name IS 'Name; rows of one name are versions of one promise, of one metric, and valid one after the other.';
 COMMENT ON COLUMN leadflow.sla_policies.metric IS 'What is promised: time_to_handoff, time_to_accept, time_to_first_touch, time_to_first_contact, time_to_nurture, attempts, next_response, time_in_stage, time_to_review (a clock a lead); mql_volume, accepted_volume, acceptance_rate (a month).';
-COMMENT ON COLUMN leadflow.sla_policies.team IS 'Who promises; not named, marketing for what is counted a month, else sales.';
+COMMENT ON COLUMN leadflow.sla_policies.team IS 'Who promises; not named, marketing for time_to_handoff and for what is counted a month, else sales.';
 COMMENT ON COLUMN leadflow.sla_policies.target IS 'Working time within which it is to happen; no months or years, 1 day = 24 h, at most 3660 days.';
-COMMENT ON COLUMN leadflow.sla_policies.target_count IS 'Number promised: touches for attempts, leads a month for mql_volume and accepted_volume.';
+COMMENT ON COLUMN leadflow.sla_policies.target_count IS 'Number promised, more than 0: touches for attempts, leads a month for mql_volume and accepted_volume.';
 COMMENT ON COLUMN leadflow.sla_policies.target_rate IS 'Share promised for acceptance_rate, more than 0, at most 1.';
 COMMENT ON COLUMN leadflow.sla_policies.within IS 'Working time within which the attempts are to be made; as target.';
-COMMENT ON COLUMN leadflow.sla_policies.calendar_id IS 'Working hours; NULL = the calendar of whoever has the lead, of nobody or one without: always.';
+COMMENT ON COLUMN leadflow.sla_policies.calendar_id IS 'Working hours; NULL = the calendar of whoever has the lead, of nobody or one without: always. Of metrics of a month: the working days over which the month''s target is spread.';
 COMMENT ON COLUMN leadflow.sla_policies.condition IS 'Asked of the lead as JSON, with its score, rank, band, persona and the stage that it entered, when the clock starts; of metrics of a month: which leads count (the segment). NULL = every lead. An error counts as not holding.';
 COMMENT ON COLUMN leadflow.sla_policies.priority IS 'Higher wins.';
-COMMENT ON COLUMN leadflow.sla_policies.warn_fraction IS 'Share of the target after which a clock warns, in the same calendar; NULL = no warning.';
-COMMENT ON COLUMN leadflow.sla_policies.on_breach IS 'What a breach does when it is announced: notify, reassign (to the next rep), return_to_marketing.';
-COMMENT ON COLUMN leadflow.sla_policies.valid IS 'Clocks that start within it run by this version; versions of one name don''t overlap.';
+COMMENT ON COLUMN leadflow.sla_policies.warn_fraction IS 'Share of the target after which a clock warns, in the same calendar, more than 0 and less than 1; NULL = no warning.';
+COMMENT ON COLUMN leadflow.sla_policies.on_breach IS 'What a breach does when it is announced: notify; where sales may have the lead (time_to_accept, time_to_first_touch, time_to_first_contact, attempts, next_response, time_in_stage) also reassign (to the next rep) or return_to_marketing.';
+COMMENT ON COLUMN leadflow.sla_policies.valid IS 'Clocks that start within it run by this version, whatever becomes of it later; versions of one name don''t overlap.';
 
 CREATE TABLE IF NOT EXISTS leadflow.sla_clocks (
 	lead_id bigint NOT NULL,

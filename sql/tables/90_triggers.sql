@@ -11,12 +11,29 @@ ALTER TABLE leadflow.contact_permissions ALTER COLUMN at SET DEFAULT leadflow.no
 CREATE OR REPLACE TRIGGER sla_policies_config_changed
 	AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.sla_policies
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._config_changed();
-CREATE OR REPLACE TRIGGER sla_policies_team BEFORE INSERT OR UPDATE ON leadflow.sla_policies
-	FOR EACH ROW WHEN (NEW.team IS NULL) EXECUTE FUNCTION leadflow._sla_policy_team();
+CREATE OR REPLACE TRIGGER sla_policies_lock
+	BEFORE INSERT OR UPDATE OR DELETE ON leadflow.sla_policies
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_policies_lock();
+CREATE OR REPLACE TRIGGER sla_policies_check BEFORE INSERT OR UPDATE ON leadflow.sla_policies
+	FOR EACH ROW EXECUTE FUNCTION leadflow._sla_policy_check();
+CREATE OR REPLACE TRIGGER sla_policies_keep BEFORE DELETE ON leadflow.sla_policies
+	FOR EACH ROW EXECUTE FUNCTION leadflow._sla_policy_keep();
 CREATE OR REPLACE TRIGGER sla_policies_validate
 	AFTER INSERT OR UPDATE ON leadflow.sla_policies
 	FOR EACH ROW EXECUTE FUNCTION leadflow._sla_policy_validate();
-CREATE OR REPLACE TRIGGER sla_policies_correct AFTER UPDATE ON leadflow.sla_policies
+-- Who agreed, agreed to all of it but to when it ends.
+CREATE OR REPLACE TRIGGER sla_policies_edited AFTER UPDATE ON leadflow.sla_policies
+	FOR EACH ROW WHEN ((OLD.id, OLD.name, OLD.metric, OLD.team, OLD.target, OLD.target_count, OLD.target_rate, OLD.within,
+			OLD.calendar_id, OLD.condition::text, OLD.priority, OLD.warn_fraction, OLD.on_breach,
+			lower(OLD.valid), lower_inc(OLD.valid))
+		IS DISTINCT FROM
+		(NEW.id, NEW.name, NEW.metric, NEW.team, NEW.target, NEW.target_count, NEW.target_rate, NEW.within,
+			NEW.calendar_id, NEW.condition::text, NEW.priority, NEW.warn_fraction, NEW.on_breach,
+			lower(NEW.valid), lower_inc(NEW.valid)))
+	EXECUTE FUNCTION leadflow._sla_policy_edited();
+-- What clocks are due by: to end a version, or what else it says, is nothing to those that run.
+CREATE OR REPLACE TRIGGER sla_policies_correct
+	AFTER UPDATE OF target, target_count, within, calendar_id, warn_fraction ON leadflow.sla_policies
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
 CREATE OR REPLACE TRIGGER sla_correct AFTER UPDATE ON leadflow.calendars
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
