@@ -38,13 +38,11 @@
 
 /* ---- the sweep ----------------------------------------------------------- */
 
-/*
- * In the queues where somebody is there, who waits longest first, and no more than there is room
- * for: what is locked here can't be claimed meanwhile.
- */
-static void
-find_waiting(IdSet *leads, TimestampTz at)
+/* Who waits longest first, and no more than there is room for: what the sweep locks can't be claimed meanwhile. */
+int64 *
+claim_waiting(TimestampTz at, int *n)
 {
+	IdSet		leads = {0};
 	int			nqueues;
 	char	  **queues = waiting_queues(&nqueues);
 
@@ -53,33 +51,17 @@ find_waiting(IdSet *leads, TimestampTz at)
 		const char *queue = queues[q] ? queues[q] : route_last_queue();
 		int64		room = queue ? route_queue_room(queue, at) : 0;
 		int64	   *found;
-		int			n;
+		int			nfound;
 
 		if (room == 0)
 			continue;
-		found = waiting_leads(queues[q], room < 0 ? RELEASE_BATCH : (int) Min(room, RELEASE_BATCH), true, &n);
-		for (int i = 0; i < n; i++)
-			ids_add(leads, found[i]);
+		found = waiting_leads(queues[q], room < 0 ? RELEASE_BATCH : (int) Min(room, RELEASE_BATCH), true, &nfound);
+		for (int i = 0; i < nfound; i++)
+			ids_add(&leads, found[i]);
 	}
-	ids_sort(leads);
-}
-
-int64 *
-claim_waiting(TimestampTz at, int *n)
-{
-	IdSet		leads = {0};
-	WaitingLead *waiting;
-	int64	   *ids;
-
-	*n = 0;
-	find_waiting(&leads, at);
-	if (leads.n == 0)
-		return NULL;
-	waiting = waiting_lock(leads.ids, leads.n, n);
-	ids = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * Max(*n, 1));
-	for (int i = 0; i < *n; i++)
-		ids[i] = waiting[i].lead_id;
-	return ids;
+	ids_sort(&leads);
+	*n = leads.n;
+	return leads.ids;
 }
 
 int64

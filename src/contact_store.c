@@ -31,6 +31,7 @@
 #include "compat.h"
 #include "config_cache.h"
 #include "contact_store.h"
+#include "handoff_store.h"
 #include "row_lock.h"
 #include "spi.h"
 #include "stage_store.h"
@@ -442,7 +443,7 @@ read_handoff(const Datum *values, const bool *nulls, void *arg)
 	ContactFacts *facts = reading->facts;
 	char	   *why = TextDatumGetCString(values[1]);
 
-	if (strcmp(why, "reassigned") != 0 && strcmp(why, "taken over") != 0)
+	if (!handoff_was_passed_on(why))
 	{
 		facts->handoffs = one_more(facts->handoffs, facts->nhandoffs, &reading->room, sizeof(TimestampTz));
 		facts->handoffs[facts->nhandoffs++] = DatumGetTimestampTz(values[0]);

@@ -53,7 +53,7 @@ decide(Move **moves, const LeadUpdate **changes, int n)
 			/* offered to one, decided by (or for) another: both are on record */
 			bool		by_actor = moves[i]->owner_id == moves[i]->actor_id;
 
-			decisions[i] = by_actor ? "taken over" : "reassigned";
+			decisions[i] = by_actor ? WHY_TAKEN_OVER : WHY_REASSIGNED;
 			takers[ntaken] = moves[i];
 			taken[ntaken].lead_id = moves[i]->lead_id;
 			taken[ntaken].owner_id = moves[i]->owner_id;
@@ -179,7 +179,7 @@ pass_on(Move **moves, TimestampTz *at, int n)
 		Move	   *move = moves[i];
 
 		leads[i] = move->lead_id;
-		decisions[i] = "reassigned";
+		decisions[i] = move->why ? move->why : WHY_REASSIGNED;
 		if (move->owner_id == 0 && move->queue == NULL && is_handoff(move->to_category))
 		{
 			move->queue = handoff_last_queue(move->lead_id);
@@ -189,7 +189,7 @@ pass_on(Move **moves, TimestampTz *at, int n)
 		handoffs[i].lead_id = move->lead_id;
 		handoffs[i].owner_id = move->owner_id;
 		handoffs[i].queue = move->queue;
-		handoffs[i].why = "reassigned";
+		handoffs[i].why = decisions[i];
 		handoffs[i].decision = is_handoff(move->to_category) ? NULL : move->to_stage;
 	}
 	/* not before the last, though somebody may have passed it on since this transaction began */

@@ -42,7 +42,7 @@ static void
 load_people(RoutingConfig *config, MemoryContext context)
 {
 	static EngineStatement people = {
-		"SELECT m.id, m.full_name, m.team, m.active, m.weight::bigint, coalesce(m.capacity, -1)::bigint, c.id"
+		"SELECT m.id, m.full_name, m.team, m.active, m.weight::bigint, coalesce(m.capacity, -1)::bigint, c.id, m.manager_id"
 		" FROM leadflow.team_members m LEFT JOIN leadflow.calendars c ON c.id = m.calendar_id ORDER BY m.id"
 	};
 	static EngineStatement absences = {
@@ -67,6 +67,7 @@ load_people(RoutingConfig *config, MemoryContext context)
 		person->weight = spi_int64(i, 5);
 		person->capacity = spi_int64(i, 6);
 		person->calendar_id = spi_int64(i, 7);
+		person->manager_id = spi_int64(i, 8);
 	}
 
 	n = (int) engine_query(&absences, NULL, NULL);
@@ -237,6 +238,12 @@ routing_at_work(const RoutingPerson *person, TimestampTz at)
 
 /* ---- rows of handoffs ------------------------------------------------------ */
 
+bool
+handoff_was_passed_on(const char *why)
+{
+	return strcmp(why, WHY_REASSIGNED) == 0 || strcmp(why, WHY_TAKEN_OVER) == 0 ||
+		strcmp(why, WHY_BREACHED) == 0;
+}
 
 /* Of what these statements return, lead by lead; both in id order. */
 static int64
@@ -507,11 +514,6 @@ waiting_leads(const char *queue, int limit, bool given, int *n)
 WaitingLead *
 waiting_lock(const int64 *leads, int n, int *nlocked)
 {
-	static EngineStatement lock = {
-		"SELECT l.id FROM leadflow.leads l WHERE l.id = ANY ($1) AND l.owner_id IS NULL"
-		" ORDER BY l.id FOR NO KEY UPDATE OF l SKIP LOCKED",
-		1, {INT8ARRAYOID}
-	};
 	/* what holds now that nobody else writes */
 	static EngineStatement waits = {
 		"SELECT l.id, l.account_id, EXISTS (SELECT FROM leadflow.stage_history s"
@@ -526,14 +528,13 @@ waiting_lock(const int64 *leads, int n, int *nlocked)
 	EngineContext engine;
 	WaitingLead *waiting;
 	int64	   *ids = MemoryContextAllocHuge(caller, sizeof(int64) * (n + 1));
-	Datum		argument = int8_array(leads, n);
+	Datum		argument;
 
+	memcpy(ids, leads, sizeof(int64) * n);
+	n = rows_lock_free("leads", ids, n);
+	argument = int8_array(ids, n);
 	engine_enter(&engine);
 	engine_plan_by_index();
-	*nlocked = (int) engine_execute(&lock, &argument, NULL);
-	for (int i = 0; i < *nlocked; i++)
-		ids[i] = spi_int64(i, 1);
-	argument = int8_array(ids, *nlocked);
 	*nlocked = (int) engine_query(&waits, &argument, NULL);
 	waiting = MemoryContextAllocHuge(caller, sizeof(WaitingLead) * (*nlocked + 1));
 	for (int i = 0; i < *nlocked; i++)
@@ -694,6 +695,40 @@ handoff_left_sales(const int64 *leads, int n, LeftSales *left)
 			take_ids(&left[i].owners, owners);
 		left[i].last_owner = spi_int64(r, 4);
 		r++;
+	}
+	engine_leave(&engine);
+}
+
+/* A cycle began with the first row of history that has its number. */
+void
+handoff_owners(const int64 *leads, int n, IdSet *owners)
+{
+	static EngineStatement statement = {
+		"SELECT l.id, o.owners FROM unnest($1) l (id)"
+		" CROSS JOIN LATERAL (SELECT min(p.entered_at) AS since FROM leadflow.stage_history p"
+		"  WHERE p.lead_id = l.id AND p.cycle = (SELECT s.cycle FROM leadflow.score_state s WHERE s.lead_id = l.id)) c"
+		" CROSS JOIN LATERAL (SELECT array_agg(h.owner_id) AS owners FROM leadflow.handoffs h"
+		"  WHERE h.lead_id = l.id AND h.owner_id IS NOT NULL AND h.offered_at >= c.since) o"
+		" WHERE o.owners IS NOT NULL ORDER BY l.id",
+		1, {INT8ARRAYOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	EngineContext engine;
+	Datum		argument = int8_array(leads, n);
+	uint64		nrows;
+	uint64		r = 0;
+
+	memset(owners, 0, sizeof(IdSet) * n);
+	engine_enter(&engine);
+	engine_plan_by_index();
+	nrows = engine_query(&statement, &argument, NULL);
+	MemoryContextSwitchTo(caller);
+	for (int i = 0; i < n && r < nrows; i++)
+	{
+		bool		isnull;
+
+		if (spi_int64(r, 1) == leads[i])
+			take_ids(&owners[i], spi_value(r++, 2, &isnull));
 	}
 	engine_leave(&engine);
 }

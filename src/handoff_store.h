@@ -74,6 +74,12 @@ typedef struct Handoff
 	const char *decision;		/* NULL = open; else decided when it was offered */
 } Handoff;
 
+/* handoffs.why of a lead that was passed on within sales: no new offer. */
+#define WHY_REASSIGNED	"reassigned"
+#define WHY_TAKEN_OVER	"taken over"
+#define WHY_BREACHED	"service level breached"
+extern bool handoff_was_passed_on(const char *why);
+
 /* Rows are made in the order given; at most one a lead. */
 extern void handoff_open(Handoff *handoffs, int n);
 
@@ -129,6 +135,9 @@ typedef struct LeftSales
 } LeftSales;
 
 extern void handoff_left_sales(const int64 *leads, int n, LeftSales *left);
+
+/* Who has had each of these leads in the cycle that it is in. */
+extern void handoff_owners(const int64 *leads, int n, IdSet *owners);
 
 /* An account: whose it is, and whose leads of it are in sales' hands or won, the latest first. */
 typedef struct AccountOwners

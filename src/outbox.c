@@ -31,6 +31,7 @@
 
 #include "compat.h"
 #include "guc.h"
+#include "handoff_store.h"
 #include "lead_document.h"
 #include "outbox.h"
 #include "spi.h"
@@ -495,7 +496,7 @@ outbox_add(const Notice *notices, int n)
 
 		if (notices[i].to_marketing && notices[i].lead_id)
 			ids_add(&to_marketing, notices[i].lead_id);
-		if (config->n == 0 || notices[i].subscription_id || notices[i].lead_id == 0)
+		if (config->n == 0 || notices[i].alone || notices[i].subscription_id || notices[i].lead_id == 0)
 			continue;
 		subscriptions = subscriptions_of(config, notices[i].event, &nsubscriptions);
 		for (int s = 0; s < nsubscriptions; s++)
@@ -551,6 +552,8 @@ outbox_add(const Notice *notices, int n)
 				add_subscribed(&rows, notice, row.payload, row.recipient_id, subscription);
 			continue;
 		}
+		if (notice->alone)
+			continue;
 		subscriptions = config->n ? subscriptions_of(config, notice->event, &nsubscriptions) : NULL;
 		for (int s = 0; s < nsubscriptions; s++)
 		{
@@ -703,7 +706,7 @@ outbox_reassigned(const Move *moves, int n)
 		move.from_stage = move.team = move.reason = move.note = NULL;
 		move.actor_id = 0;
 		if (move.why == NULL)
-			move.why = "reassigned";
+			move.why = WHY_REASSIGNED;
 		notices[i].lead_id = move.lead_id;
 		notices[i].event = "lead.handed_off";
 		notices[i].at = Max(clock_now(), move.at);

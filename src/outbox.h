@@ -29,6 +29,7 @@ typedef struct Notice
 	const char *team;			/* where there is no queue either; NULL = none */
 	TimestampTz at;				/* when it happened */
 	const char *details;		/* a JSON object for the payload; NULL = none */
+	bool		alone;			/* no subscription is asked: another notice tells of the same */
 	bool		to_marketing;	/* recipient: the owner of the lead's campaign, else team marketing */
 	int64		subscription_id;	/* that subscription alone, whose condition holds; 0 = all that hold */
 } Notice;

@@ -189,12 +189,18 @@ review_overdue(TimestampTz at, int *n)
 }
 
 void
-review_expire(const int64 *leads, int n)
+review_expire(const int64 *leads, int n, TimestampTz at)
 {
 	int			ncases;
 	ReviewCase *cases = review_cases(leads, n, &ncases);
+	int			due = 0;
 
-	conclude(cases, ncases);
+	for (int i = 0; i < ncases; i++)
+	{
+		if (cases[i].due_at <= at)
+			cases[due++] = cases[i];
+	}
+	conclude(cases, due);
 }
 
 /* ---- what people say ----------------------------------------------------- */

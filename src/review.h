@@ -21,10 +21,10 @@ extern void review_noted(const Move *moves, int n);
 extern void review_corrected(const Move *moves, int n);
 
 /*
- * The sweep: what is due by then and undecided is upheld.  First the leads, locked, then, with their
- * state rows locked, too, the rest.
+ * The sweep: what is due by then and undecided is upheld.  First the leads, then, once they and their
+ * state rows are locked, the rest.
  */
 extern int64 *review_overdue(TimestampTz at, int *n);
-extern void review_expire(const int64 *leads, int n);
+extern void review_expire(const int64 *leads, int n, TimestampTz at);
 
 #endif							/* LEADFLOW_REVIEW_H */

@@ -122,14 +122,12 @@ review_correct(const int64 *leads, int n)
 	engine_leave(&engine);
 }
 
-/* Leads that somebody has are found the next time: who waits here would hold the others. */
 int64 *
 review_due(TimestampTz at, int limit, int *n)
 {
 	static EngineStatement due = {
-		"SELECT l.id FROM leadflow.leads l WHERE l.id = ANY (ARRAY(SELECT r.lead_id FROM leadflow.reviews r"
-		"  WHERE r.closed_at IS NULL AND r.due_at <= $1 ORDER BY r.due_at, r.id LIMIT $2))"
-		" ORDER BY l.id FOR NO KEY UPDATE SKIP LOCKED",
+		"SELECT r.lead_id FROM leadflow.reviews r"
+		" WHERE r.closed_at IS NULL AND r.due_at <= $1 ORDER BY r.due_at, r.id LIMIT $2",
 		2, {TIMESTAMPTZOID, INT8OID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
@@ -140,7 +138,7 @@ review_due(TimestampTz at, int limit, int *n)
 	values[0] = TimestampTzGetDatum(at);
 	values[1] = Int64GetDatum(limit);
 	review_enter(&engine);
-	*n = (int) engine_execute(&due, values, NULL);
+	*n = (int) engine_query(&due, values, NULL);
 	leads = MemoryContextAlloc(caller, sizeof(int64) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)
 		leads[i] = spi_int64(i, 1);

@@ -48,7 +48,7 @@ extern void review_close(const int64 *leads, int n);
 /* Reason and note of open cases, as history has them now. */
 extern void review_correct(const int64 *leads, int n);
 
-/* Leads of cases that are due by then, at most "limit", locked; palloc'd. */
+/* Leads of cases that are due by then, at most "limit", the oldest first; palloc'd. */
 extern int64 *review_due(TimestampTz at, int limit, int *n);
 
 /* The open cases of these leads, by lead. */

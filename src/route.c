@@ -28,6 +28,7 @@
 #include "handoff_store.h"
 #include "lead_document.h"
 #include "route.h"
+#include "row_lock.h"
 #include "stage.h"
 
 /* A queue that is asked. */
@@ -149,6 +150,12 @@ read_history(RouteLead *leads, Prior *priors, int n)
 		prior->own = leads[i].owner_id;
 		if (leads[i].returns)
 			prior->left = left[next++];
+		if (leads[i].barred)
+		{
+			prior->kept = false;
+			prior->excluded = *leads[i].barred;
+			continue;
+		}
 		returns_to = leads[i].another ? "other_owner" : prior->left.returns_to;
 		if (returns_to == NULL)
 			continue;
@@ -651,6 +658,15 @@ route_all(RouteLead *leads, int n, TimestampTz at, bool dry)
 		account_note(account_of(&route, &leads[i]), &leads[i]);
 	}
 	leave_queues(&route);
+}
+
+void
+route_hold(void)
+{
+	const RoutingConfig *config = routing_config();
+
+	for (int q = 0; q < config->nqueues; q++)
+		(void) row_lock_named("queue_state", config->queues[q].id, LockTupleNoKeyExclusive);
 }
 
 void

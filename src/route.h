@@ -10,6 +10,8 @@
 #include "datatype/timestamp.h"
 #include "utils/jsonb.h"
 
+#include "ids.h"
+
 typedef struct RouteLead
 {
 	int64		lead_id;		/* 0 = nobody real */
@@ -17,6 +19,7 @@ typedef struct RouteLead
 	int64		account_id;		/* 0 = none */
 	bool		returns;		/* it may have been in sales' hands before: history is asked */
 	bool		another;		/* not to any of those who had it in that cycle */
+	const IdSet *barred;		/* nor to these, whatever history says; NULL = none */
 	bool		counted;		/* among the owner's leads in hand already */
 	Jsonb	   *document;		/* NULL = read where a condition asks */
 
@@ -34,6 +37,9 @@ typedef struct RouteLead
  * locked until the end of the transaction, and turns are booked.
  */
 extern void route_leads(RouteLead *leads, int n, TimestampTz at);
+
+/* Before several batches of one transaction: locks all queues, so that none comes after its turn. */
+extern void route_hold(void);
 
 /* The same without a lock, and without taking a turn. */
 extern void route_preview(RouteLead *lead, TimestampTz at);

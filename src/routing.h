@@ -28,6 +28,7 @@ typedef struct RoutingPerson
 	int64		weight;
 	int64		capacity;		/* leads in hand at most; -1 = no limit */
 	int64		calendar_id;	/* 0 = works always */
+	int64		manager_id;		/* 0 = nobody */
 	RoutingAbsence *absences;	/* in order of id */
 	int			nabsences;
 } RoutingPerson;

@@ -27,7 +27,9 @@
 #include "catalog/pg_opfamily.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "utils/fmgroids.h"
+#include "utils/memutils.h"
 #include "utils/relcache.h"
 #include "utils/snapmgr.h"
 
@@ -54,8 +56,15 @@ row_fetch(Relation rel, int64 key, Snapshot snapshot, TupleTableSlot *slot)
 	return found;
 }
 
-bool
-row_lock(Relation rel, int64 key, LockTupleMode mode, TupleTableSlot *slot)
+typedef enum
+{
+	ROW_LOCKED,
+	ROW_MISSING,
+	ROW_HELD					/* by somebody else, and we were not to wait */
+}			LockOutcome;
+
+static LockOutcome
+lock_latest(Relation rel, int64 key, LockTupleMode mode, LockWaitPolicy policy, TupleTableSlot *slot)
 {
 	for (;;)
 	{
@@ -71,7 +80,7 @@ row_lock(Relation rel, int64 key, LockTupleMode mode, TupleTableSlot *slot)
 			ItemPointerData tid = slot->tts_tid;
 
 			result = table_tuple_lock(rel, &tid, snapshot, slot, GetCurrentCommandId(false),
-									  mode, LockWaitBlock,
+									  mode, policy,
 									  IsolationIsSerializable() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION,
 									  &failure);
 			if (result == TM_Ok)
@@ -81,11 +90,13 @@ row_lock(Relation rel, int64 key, LockTupleMode mode, TupleTableSlot *slot)
 		UnregisterSnapshot(snapshot);
 
 		if (!found)
-			return false;
+			return ROW_MISSING;
 		switch (result)
 		{
 			case TM_Ok:
-				return true;
+				return ROW_LOCKED;
+			case TM_WouldBlock:
+				return ROW_HELD;
 			case TM_SelfModified:
 				/* changed by the present command: see it on the next round */
 				CommandCounterIncrement();
@@ -104,6 +115,12 @@ row_lock(Relation rel, int64 key, LockTupleMode mode, TupleTableSlot *slot)
 }
 
 bool
+row_lock(Relation rel, int64 key, LockTupleMode mode, TupleTableSlot *slot)
+{
+	return lock_latest(rel, key, mode, LockWaitBlock, slot) == ROW_LOCKED;
+}
+
+bool
 row_lock_named(const char *table, int64 key, LockTupleMode mode)
 {
 	Relation	rel = table_open(engine_relation(table), RowShareLock);
@@ -113,6 +130,38 @@ row_lock_named(const char *table, int64 key, LockTupleMode mode)
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(rel, NoLock);
 	return found;
+}
+
+int
+rows_lock_free(const char *table, int64 *keys, int n)
+{
+	Relation	rel;
+	TupleTableSlot *slot;
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext each;
+	int			kept = 0;
+
+	if (n == 0)
+		return 0;
+	rel = table_open(engine_relation(table), RowShareLock);
+	slot = table_slot_create(rel, NULL);
+	each = AllocSetContextCreate(caller, "leadflow row locks", ALLOCSET_DEFAULT_SIZES);
+	for (int i = 0; i < n; i++)
+	{
+		LockOutcome outcome;
+
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(each);
+		outcome = lock_latest(rel, keys[i], LockTupleNoKeyExclusive, LockWaitSkip, slot);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(each);
+		if (outcome == ROW_LOCKED)
+			keys[kept++] = keys[i];
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, NoLock);
+	MemoryContextDelete(each);
+	return kept;
 }
 
 /* Does an index have an entry for every row, bigints of that column first? */

@@ -26,6 +26,12 @@ extern bool row_lock(Relation rel, int64 key, LockTupleMode mode, TupleTableSlot
 extern bool row_lock_named(const char *table, int64 key, LockTupleMode mode);
 
 /*
+ * Locks the latest versions of rows of a table, but for those that somebody else has, for an UPDATE
+ * without waiting: keeps the keys of those that it got, in their order, and returns how many.
+ */
+extern int	rows_lock_free(const char *table, int64 *keys, int n);
+
+/*
  * Can a snapshot see a row of a table whose bigint column has this value?  True, too, where no
  * plain index would answer: SQL has the last word.
  */

@@ -136,8 +136,8 @@ is_recycled(const char *stage, const char *category)
 
 /*
  * A lead that comes back begins a new cycle: the gate may open for it once more.  One that the
- * engine takes back (evidence voided) or wakes (the revisit day) is in the same, and one that
- * takes the stage of a duplicate has that one's cycle, too.
+ * engine takes back (evidence voided) or wakes (the revisit day) is in the same, but not one that sales
+ * left lying; and one that takes the stage of a duplicate has that one's cycle, too.
  */
 static bool
 begins_cycle(const Move *move)
@@ -146,7 +146,8 @@ begins_cycle(const Move *move)
 		return false;
 	return (is_recycled(move->to_stage, move->to_category) &&
 			!is_recycled(move->from_stage, move->from_category)) ||
-		(is(move->to_stage, "lead") && move->from_stage && !is(move->team, "system"));
+		(is(move->to_stage, "lead") && move->from_stage &&
+		 (!is(move->team, "system") || is(move->reason, TRANSITION_BREACHED)));
 }
 
 /* A lead of which sales made itself has a hand-off if it changes hands, and its touches count. */
@@ -804,6 +805,14 @@ transition_revisit(const int64 *leads, int n)
 	move_listed(&update, "lead", from, lengthof(from));
 }
 
+bool
+transition_may_return(const char *from_stage)
+{
+	const char *category = category_of(from_stage);
+
+	return !is_recycled(from_stage, category) && transition_by_system(from_stage, "lead");
+}
+
 static bool
 same_next(const NextMove *a, const NextMove *b)
 {
@@ -836,6 +845,22 @@ transition_onward(const NextMove *moves, int n)
 		}
 		move_listed(&update, moves[i].to_stage, &moves[i].from_stage, 1);
 	}
+}
+
+void
+transition_return(const int64 *leads, const char *const *from_stages, int n)
+{
+	NextMove   *moves = palloc_array(NextMove, n + 1);
+
+	for (int i = 0; i < n; i++)
+	{
+		moves[i].lead_id = leads[i];
+		moves[i].from_stage = from_stages[i];
+		moves[i].to_stage = "lead";
+		moves[i].reason = TRANSITION_BREACHED;
+		moves[i].at = DT_NOBEGIN;
+	}
+	transition_onward(moves, n);
 }
 
 void

@@ -37,6 +37,14 @@ extern void transition_promote(const Promotion *promotions, int n);
 /* mql|sql → lead, reason evidence_voided, by the system; rows are locked. */
 extern void transition_demote(const int64 *leads, int n);
 
+/*
+ * → lead, reason sla_breached, by the system, from wherever it may make that move but the stages that are
+ * marketing's again: a new cycle.  Rows are locked.
+ */
+#define TRANSITION_BREACHED "sla_breached"
+extern bool transition_may_return(const char *from_stage);
+extern void transition_return(const int64 *leads, const char *const *from_stages, int n);
+
 /* nurture → lead, reason revisit, by the system: their date has come; rows are locked. */
 extern void transition_revisit(const int64 *leads, int n);
 

@@ -11,6 +11,13 @@ CREATE OR REPLACE FUNCTION leadflow._routed_owner(lead_id bigint) RETURNS bigint
 COMMENT ON FUNCTION leadflow._routed_owner(bigint) IS
 'Internal. Within the engine''s own update of leads: whose the lead is to be; NULL = nobody''s, and anywhere else.';
 
+-- C has the same: handoff_was_passed_on().
+CREATE OR REPLACE FUNCTION leadflow._was_passed_on(why text) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	AS $$ SELECT $1 IN ('reassigned', 'taken over', 'service level breached') $$;
+COMMENT ON FUNCTION leadflow._was_passed_on(text) IS
+'Internal. handoffs.why: is it of a lead that changed hands within sales, and was not given to sales by that?';
+
 -- Leads that wait, and leads that change hands.
 
 CREATE OR REPLACE FUNCTION leadflow.claim_next(queue text, member text) RETURNS bigint

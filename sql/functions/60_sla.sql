@@ -1,10 +1,10 @@
 -- Service levels: the sweep, and its schedule.
-CREATE OR REPLACE FUNCTION leadflow.check_sla(at timestamptz DEFAULT leadflow.now())
+CREATE OR REPLACE FUNCTION leadflow.check_sla(at timestamptz DEFAULT leadflow.now(), max_clocks integer DEFAULT 100000)
 RETURNS TABLE (warned bigint, breached bigint, escalated bigint, revisited bigint)
 AS 'MODULE_PATHNAME', 'leadflow_check_sla'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION leadflow.check_sla(timestamptz) IS
-'The sweep: announces the warnings and breaches of service levels that have come about by "at" and were not announced yet, returns nurture leads whose revisit_on has come to stage lead, and closes cases of review that are due (at most 10,000 a run). Returns one row: clocks that warned, clocks that breached, those of them that were escalated (on_breach = notify), leads that came back. To be run every minute; late, twice or two at once does no harm. sla_status is right without it.';
+COMMENT ON FUNCTION leadflow.check_sla(timestamptz, integer) IS
+'The sweep: announces the warnings and breaches of service levels that have come about by "at" and were not announced yet, does what the promise says of a breach (on_breach: notify, reassign, return_to_marketing), returns nurture leads whose revisit_on has come to stage lead, closes cases of review that are due and gives waiting leads out. At most max_clocks (more than 0, else 22023) clocks are announced, or reassigned or returned, in one run; the next finds the rest. Returns one row: clocks that warned, clocks that breached, clocks whose on_breach was carried out, leads that came back. To be run every minute; late, twice or two at once does no harm: leads that somebody is writing are left for the next run. sla_status is right without it.';
 
 -- Where pg_cron lives: its tables are in one database of the cluster.
 CREATE OR REPLACE FUNCTION leadflow._cron_required(cron text) RETURNS void

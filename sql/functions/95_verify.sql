@@ -582,10 +582,10 @@ BEGIN
 		SELECT
 			h.*,
 			-- a new owner of a lead that sales has already makes a row, too
-			h.why IN ('reassigned', 'taken over') AS passed_on,
-			row_number() OVER (PARTITION BY h.lead_id, h.merged_from, h.offered_at, h.why IN ('reassigned', 'taken over')
+			leadflow._was_passed_on(h.why) AS passed_on,
+			row_number() OVER (PARTITION BY h.lead_id, h.merged_from, h.offered_at, leadflow._was_passed_on(h.why)
 				ORDER BY h.id) AS nth,
-			count(*) FILTER (WHERE h.why NOT IN ('reassigned', 'taken over')) OVER later AS offers,
+			count(*) FILTER (WHERE NOT leadflow._was_passed_on(h.why)) OVER later AS offers,
 			lead(h.offered_at) OVER later AS next_at,
 			lead(h.why) OVER later AS next_why,
 			-- a touch belongs to the last hand-off before it, whose history that is in
@@ -627,11 +627,11 @@ BEGIN
 		CROSS JOIN LATERAL (
 			SELECT CASE
 				-- at one instant either may have come first, and a decision may have been dated back since
-				WHEN h.next_why IN ('reassigned', 'taken over') AND h.decision = h.next_why THEN 'passed on'
+				WHEN leadflow._was_passed_on(h.next_why) AND h.decision = h.next_why THEN 'passed on'
 				WHEN h.passed_on AND (o.lead_id IS NULL OR o.decided_at < h.offered_at
 					-- at one instant it was passed on before it was merged
 					OR (o.decided_at = h.offered_at AND h.decision IS DISTINCT FROM 'merged')) THEN 'decided before'
-				WHEN h.next_why IN ('reassigned', 'taken over')
+				WHEN leadflow._was_passed_on(h.next_why)
 					AND (o.decided_at IS NULL OR h.next_at < o.decided_at) THEN 'passed on'
 				ELSE 'decided'
 			END AS how

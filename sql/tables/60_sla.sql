@@ -84,9 +84,12 @@ CREATE TABLE IF NOT EXISTS leadflow.sla_clocks (
 ) WITH (fillfactor = 85);
 CREATE INDEX IF NOT EXISTS sla_clocks_lead_id ON leadflow.sla_clocks (lead_id);
 CREATE INDEX IF NOT EXISTS sla_clocks_to_warn ON leadflow.sla_clocks (warn_at, id)
-	WHERE state IN ('running', 'paused');
+	WHERE warned_at IS NULL AND state IN ('running', 'paused');
 CREATE INDEX IF NOT EXISTS sla_clocks_to_breach ON leadflow.sla_clocks (due_at, id)
 	WHERE breached_at IS NULL AND state IN ('running', 'warning', 'paused', 'breached');
+-- Breaches that were announced, and had no consequence yet.
+CREATE INDEX IF NOT EXISTS sla_clocks_to_escalate ON leadflow.sla_clocks (due_at, id)
+	WHERE breached_at IS NOT NULL AND escalated_at IS NULL AND stopped_at IS NULL;
 COMMENT ON TABLE leadflow.sla_clocks IS 'One row a clock; written by leadflow alone. What is true now stands in sla_status.';
 COMMENT ON COLUMN leadflow.sla_clocks.lead_id IS 'Lead.';
 COMMENT ON COLUMN leadflow.sla_clocks.id IS 'Key.';
@@ -111,7 +114,7 @@ COMMENT ON COLUMN leadflow.sla_clocks.counted_from IS 'Since when it counts in o
 COMMENT ON COLUMN leadflow.sla_clocks.carried IS 'Working time that had passed before counted_from.';
 COMMENT ON COLUMN leadflow.sla_clocks.activity_id IS 'Of next_response: the oldest inbound activity that nobody has answered.';
 COMMENT ON COLUMN leadflow.sla_clocks.review_id IS 'Of time_to_review: the case (reviews.id).';
-COMMENT ON COLUMN leadflow.sla_clocks.escalated_at IS 'When the breach was escalated (sla_policies.on_breach).';
+COMMENT ON COLUMN leadflow.sla_clocks.escalated_at IS 'When what sla_policies.on_breach says was done about the breach; NULL = not yet, or the clock had stopped before.';
 
 -- Who agreed to a promise, as it stands.
 CREATE TABLE IF NOT EXISTS leadflow.sla_approvals (

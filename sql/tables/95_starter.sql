@@ -187,6 +187,7 @@ INSERT INTO leadflow.stage_reasons (stage, reason, label, next_stage, min_attemp
 	('nurture', 'other', 'Other', NULL, NULL, true, false, 'route'),
 	('lead', 'evidence_voided', 'What qualified it was voided', NULL, NULL, false, false, NULL),
 	('lead', 'revisit', 'The day to come back', NULL, NULL, false, false, NULL),
+	('lead', 'sla_breached', 'Sales let a promise lapse', NULL, NULL, false, false, 'route'),
 	('lead', 'reinstated', 'Reinstated', NULL, NULL, false, false, NULL),
 	('lead', 'data_corrected', 'Data was corrected', NULL, NULL, false, false, NULL),
 	('lead', 'mistake', 'Disqualified by mistake', NULL, NULL, false, false, NULL),

@@ -112,7 +112,7 @@ LEFT JOIN LATERAL (
 	-- given to sales, not passed on within it
 	SELECT h.offered_at
 	FROM leadflow.handoffs h
-	WHERE h.lead_id = l.id AND h.why NOT IN ('reassigned', 'taken over')
+	WHERE h.lead_id = l.id AND NOT leadflow._was_passed_on(h.why)
 	ORDER BY h.offered_at DESC, h.id DESC
 	LIMIT 1
 ) h ON true

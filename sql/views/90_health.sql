@@ -51,10 +51,19 @@ WITH defined AS (
 	JOIN leadflow.stage_history h ON h.to_stage = g.name
 	WHERE h.from_stage IS NOT NULL AND h.entered_at > leadflow.now() - interval '720 hours'
 ), late AS (
-	SELECT count(*) AS clocks, min(k.due_at) AS since
-	FROM leadflow.sla_clocks k
-	WHERE k.breached_at IS NULL AND k.state IN ('running', 'warning', 'breached')
-		AND k.due_at < leadflow.now() - interval '5 minutes'
+	-- What was not announced, and what was, but has had no consequence.
+	SELECT count(*) AS clocks, count(*) FILTER (WHERE k.breached_at IS NULL) AS untold, min(k.due_at) AS since
+	FROM (
+		SELECT c.due_at, c.breached_at
+		FROM leadflow.sla_clocks c
+		WHERE c.breached_at IS NULL AND c.state IN ('running', 'warning', 'paused', 'breached')
+			AND c.due_at < leadflow.now() - interval '5 minutes'
+		UNION ALL
+		SELECT c.due_at, c.breached_at
+		FROM leadflow.sla_clocks c
+		WHERE c.breached_at < leadflow.now() - interval '5 minutes' AND c.escalated_at IS NULL AND c.stopped_at IS NULL
+			AND c.due_at < leadflow.now() - interval '5 minutes'
+	) k
 ), outbox AS (
 	-- The oldest by id is the oldest but for a transaction's length, and what is counted is bounded.
 	SELECT
@@ -140,8 +149,9 @@ SELECT
 	CASE WHEN l.clocks = 0 THEN 'ok' ELSE 'warning' END,
 	l.clocks,
 	CASE WHEN l.clocks = 0 THEN 'every breach has been announced'
-		ELSE format('clocks due since %s UTC were not announced: does check_sla() run?',
-			to_char(l.since AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')) END
+		ELSE format('clocks due since %s UTC were not %s: does check_sla() run?',
+			to_char(l.since AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'),
+			CASE WHEN l.untold > 0 THEN 'announced' ELSE 'escalated' END) END
 FROM late l
 UNION ALL
 SELECT
