@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  * agreement.c
- *	  Entry points of the functions about agreement on models, which are PL/pgSQL:
- *	  each runs its counterpart, _do_… by name, with what SQL alone can't give it.
+ *	  Entry points of the functions about agreement on models and service levels,
+ *	  which are PL/pgSQL: each runs its counterpart, _do_… by name, with what SQL
+ *	  alone can't give it.
  *
  * Approvals are written by the engine alone, and whoever edits a rule withdraws
  * them without having any right to their table.  SECURITY DEFINER would be the

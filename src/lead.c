@@ -508,8 +508,10 @@ leadflow_engine_owned(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_GENERATED_ALWAYS),
 				 errmsg("table \"%s\" is written by leadflow alone", table),
-				 strcmp(table, "scoring_approvals") == 0 ?
-				 errhint("Call leadflow.approve_model().") :
+				 strcmp(table, "scoring_approvals") == 0 ? errhint("Call leadflow.approve_model().") :
+				 strcmp(table, "sla_approvals") == 0 ? errhint("Call leadflow.approve_policy().") :
+				 strcmp(table, "sla_pauses") == 0 ? errhint("Call leadflow.pause_sla() and leadflow.resume_sla().") :
+				 strcmp(table, "sla_restatements") == 0 ? errhint("Call leadflow.restate_sla().") :
 				 errhint("Write to leads, activities and deals; it follows. leadflow.reconcile() repairs it."),
 				 err_constraint(table, NULL)));
 	return PointerGetDatum(NULL);

@@ -201,31 +201,17 @@ CREATE OR REPLACE FUNCTION leadflow._approved(model_id bigint) RETURNS boolean
 COMMENT ON FUNCTION leadflow._approved(bigint) IS
 'Internal. Whether both teams'' approvals of a model stand.';
 
-CREATE OR REPLACE FUNCTION leadflow.approve_model(model_id bigint, team text, member_id bigint) RETURNS text
-	AS 'MODULE_PATHNAME', 'leadflow_as_engine'
-	LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION leadflow.approve_model(bigint, text, bigint) IS
-'A member of a team (marketing or sales; leadership may stand in for either, but one person for one team only) approves a draft as it stands. Returns its status: draft while the other team''s approval is missing, then agreed. Repeated, it changes nothing. The session must be that member''s by db_role, or its role must act for others (42501). 22004 for NULL, 22023 for an unknown model, team or member, 42501 for a member who is inactive or of another team, 23514 scoring_models_agreed for one who approved for the other team, 23514 scoring_models_frozen for a model that is active or retired, 40001 if the model was edited meanwhile.';
-
-CREATE OR REPLACE FUNCTION leadflow._do_approve_model(model_id bigint, team text, member_id bigint) RETURNS text
-	LANGUAGE plpgsql VOLATILE
+-- Who approves, of models and of service levels.
+CREATE OR REPLACE FUNCTION leadflow._check_approver(what text, team text, member_id bigint) RETURNS text
+	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 	AS $$
-#variable_conflict use_column
 DECLARE
-	model record;
 	member record;
-	seen jsonb;
 BEGIN
-	IF $2 IS NULL OR $3 IS NULL THEN
-		RAISE null_value_not_allowed USING
-			MESSAGE = 'an approval needs a team and a member',
-			HINT = 'SELECT leadflow.approve_model(model_id, ''marketing'' or ''sales'', member_id).';
-	END IF;
-	PERFORM leadflow._refuse_unknown($1);
 	IF $2 NOT IN ('marketing', 'sales') THEN
 		RAISE invalid_parameter_value USING
-			MESSAGE = format('team "%s" does not approve scoring models', $2),
+			MESSAGE = format('team "%s" does not approve %s', $2, $1),
 			HINT = 'The teams are marketing and sales; a member of leadership approves for one of them.';
 	END IF;
 	-- checked first, so that a stranger can't find out who is a member
@@ -251,6 +237,35 @@ BEGIN
 			DETAIL = format('%s is of team %s.', member.full_name, member.team),
 			HINT = format('A member of %s or of leadership approves for %s.', $2, $2);
 	END IF;
+	RETURN member.full_name;
+END
+$$;
+COMMENT ON FUNCTION leadflow._check_approver(text, text, bigint) IS
+'Internal. Refuses whoever may not approve for a team in this session (22023, 42501), and returns the member''s name.';
+
+CREATE OR REPLACE FUNCTION leadflow.approve_model(model_id bigint, team text, member_id bigint) RETURNS text
+	AS 'MODULE_PATHNAME', 'leadflow_as_engine'
+	LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION leadflow.approve_model(bigint, text, bigint) IS
+'A member of a team (marketing or sales; leadership may stand in for either, but one person for one team only) approves a draft as it stands. Returns its status: draft while the other team''s approval is missing, then agreed. Repeated, it changes nothing. The session must be that member''s by db_role, or its role must act for others (42501). 22004 for NULL, 22023 for an unknown model, team or member, 42501 for a member who is inactive or of another team, 23514 scoring_models_agreed for one who approved for the other team, 23514 scoring_models_frozen for a model that is active or retired, 40001 if the model was edited meanwhile.';
+
+CREATE OR REPLACE FUNCTION leadflow._do_approve_model(model_id bigint, team text, member_id bigint) RETURNS text
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+#variable_conflict use_column
+DECLARE
+	model record;
+	full_name text;
+	seen jsonb;
+BEGIN
+	IF $2 IS NULL OR $3 IS NULL THEN
+		RAISE null_value_not_allowed USING
+			MESSAGE = 'an approval needs a team and a member',
+			HINT = 'SELECT leadflow.approve_model(model_id, ''marketing'' or ''sales'', member_id).';
+	END IF;
+	PERFORM leadflow._refuse_unknown($1);
+	full_name := leadflow._check_approver('scoring models', $2, $3);
 
 	-- What the member has before them: an edit that is not committed yet is not in it.
 	seen := leadflow.model_document($1) - 'status';
@@ -266,7 +281,7 @@ BEGIN
 		WHERE a.model_id = $1 AND a.team <> $2 AND a.member_id = $3) THEN
 		RAISE check_violation USING
 			MESSAGE = 'one member does not approve for both teams',
-			DETAIL = format('%s has approved model %s for the other team.', member.full_name, $1),
+			DETAIL = format('%s has approved model %s for the other team.', full_name, $1),
 			HINT = format('Somebody else of %s or leadership approves for %s.', $2, $2),
 			SCHEMA = 'leadflow', TABLE = 'scoring_models', CONSTRAINT = 'scoring_models_agreed';
 	END IF;

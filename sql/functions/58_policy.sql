@@ -50,10 +50,10 @@ BEGIN
 			'team_metric', 'team', format('metric %s is promised by marketing', NEW.metric),
 			'Leave team out.'),
 		(4, given <> needed,
-			'needs_target', needed[1], format('metric %s needs %s and nothing else', NEW.metric, array_to_string(needed, ' and ')),
+			'needs_target', needed[1], format('metric %s needs %s, and nothing else', NEW.metric, array_to_string(needed, ' and ')),
 			CASE NEW.metric
 				WHEN 'attempts' THEN 'target_count is the number of touches, within the working time for them: target_count 5, within ''40 hours''.'
-				WHEN 'acceptance_rate' THEN 'target_rate is a share of the leads that were handed over, such as 0.6.'
+				WHEN 'acceptance_rate' THEN 'target_rate is a share of the MQLs of a month, such as 0.6.'
 				ELSE CASE WHEN monthly THEN 'target_count is the number of leads a month, such as 40.'
 					ELSE 'target is the working time for it, such as ''4 hours''.' END END),
 		(5, NEW.target <= '0' OR NEW.target > '3660 days',
@@ -151,3 +151,185 @@ AS 'MODULE_PATHNAME', 'leadflow_sla_correct'
 LANGUAGE C;
 COMMENT ON FUNCTION leadflow._sla_correct() IS
 'Trigger of sla_policies and the calendars: a correction makes open clocks due anew.';
+
+-- Agreement. A promise holds whether anybody agreed to it or not.
+
+CREATE OR REPLACE FUNCTION leadflow.approve_policy(policy_id bigint, team text, member_id bigint) RETURNS text
+AS 'MODULE_PATHNAME', 'leadflow_as_engine'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION leadflow.approve_policy(bigint, text, bigint) IS
+'A member of a team (marketing or sales; leadership may stand in for either, but one person for one team only) approves a version of a service level as it stands. Returns draft while the other team''s approval is missing, then agreed; definitions_in_force shows who agreed. It holds before that, too. Any edit but of the end of its validity withdraws the approvals; repeated, it changes nothing. The session must be that member''s by db_role, or its role must act for others (42501). 22004 for NULL, 22023 for an unknown policy, team or member, 42501 for a member who is inactive or of another team, 23514 sla_policies_agreed for one who approved for the other team, 40001 if the policy was edited meanwhile.';
+
+CREATE OR REPLACE FUNCTION leadflow._do_approve_policy(policy_id bigint, team text, member_id bigint) RETURNS text
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	full_name text;
+	seen jsonb;
+	stands jsonb;
+BEGIN
+	IF $1 IS NULL OR $2 IS NULL OR $3 IS NULL THEN
+		RAISE null_value_not_allowed USING
+			MESSAGE = 'an approval needs a policy, a team and a member',
+			HINT = 'SELECT leadflow.approve_policy(policy_id, ''marketing'' or ''sales'', member_id).';
+	END IF;
+	-- What the member has before them: an edit that is not committed yet is not in it.
+	SELECT to_jsonb(p) || jsonb_build_object('valid', lower(p.valid)) INTO seen FROM leadflow.sla_policies p WHERE p.id = $1;
+	IF NOT FOUND THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('unknown service level %s', $1),
+			HINT = 'leadflow.sla_policies lists them.';
+	END IF;
+	full_name := leadflow._check_approver('service levels', $2, $3);
+
+	LOCK TABLE leadflow.sla_policies IN SHARE UPDATE EXCLUSIVE MODE;
+	SELECT to_jsonb(p) || jsonb_build_object('valid', lower(p.valid)) INTO stands FROM leadflow.sla_policies p WHERE p.id = $1 FOR NO KEY UPDATE;
+	IF stands IS DISTINCT FROM seen THEN
+		RAISE serialization_failure USING
+			MESSAGE = format('service level %s was edited while it was being approved', $1),
+			HINT = 'Look at it again, then approve it again.';
+	ELSIF EXISTS (SELECT FROM leadflow.sla_approvals a
+		WHERE a.policy_id = $1 AND a.team <> $2 AND a.member_id = $3) THEN
+		RAISE check_violation USING
+			MESSAGE = 'one member does not approve for both teams',
+			DETAIL = format('%s has approved service level %s for the other team.', full_name, $1),
+			HINT = format('Somebody else of %s or leadership approves for %s.', $2, $2),
+			SCHEMA = 'leadflow', TABLE = 'sla_policies', CONSTRAINT = 'sla_policies_agreed';
+	END IF;
+
+	INSERT INTO leadflow.sla_approvals (policy_id, team, member_id, approved_at)
+	VALUES ($1, $2, $3, leadflow.now())
+	ON CONFLICT DO NOTHING;
+	RETURN (SELECT CASE count(*) WHEN 2 THEN 'agreed' ELSE 'draft' END FROM leadflow.sla_approvals a WHERE a.policy_id = $1);
+END
+$$;
+COMMENT ON FUNCTION leadflow._do_approve_policy(bigint, text, bigint) IS
+'Internal. What approve_policy() does.';
+
+CREATE OR REPLACE FUNCTION leadflow.change_policy(name text, target interval, "from" timestamptz DEFAULT leadflow.now(),
+	target_count integer DEFAULT NULL, target_rate double precision DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	version record;
+	clocks record;
+	new_version bigint;
+BEGIN
+	IF $1 IS NULL OR $3 IS NULL THEN
+		RAISE null_value_not_allowed USING
+			MESSAGE = 'a change needs the name of a service level and an instant',
+			HINT = 'SELECT leadflow.change_policy(''name'', ''4 hours'').';
+	ELSIF NOT isfinite($3) THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = 'a change needs a finite instant',
+			HINT = 'Left out, it is from now on.';
+	END IF;
+
+	LOCK TABLE leadflow.sla_policies IN SHARE UPDATE EXCLUSIVE MODE;
+	SELECT p.* INTO version FROM leadflow.sla_policies p WHERE p.name = $1 AND p.valid @> $3;
+	IF NOT FOUND THEN
+		IF NOT EXISTS (SELECT FROM leadflow.sla_policies p WHERE p.name = $1) THEN
+			RAISE invalid_parameter_value USING
+				MESSAGE = format('unknown service level "%s"', $1),
+				HINT = 'leadflow.sla_policies lists them.';
+		END IF;
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('service level "%s" is not in force at %s', $1, $3),
+			DETAIL = (SELECT format('Its versions are valid in %s.', string_agg(p.valid::text, ', ' ORDER BY p.valid))
+				FROM leadflow.sla_policies p WHERE p.name = $1),
+			HINT = 'Insert a version that is, into leadflow.sla_policies.';
+	ELSIF lower(version.valid) = $3 THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('service level "%s" begins at that instant', $1),
+			DETAIL = format('Policy %s is valid in %s.', version.id, version.valid),
+			HINT = format('Take a later instant. To correct it from its beginning: UPDATE leadflow.sla_policies SET … WHERE id = %s.', version.id);
+	END IF;
+	SELECT count(*) AS started, max(c.started_at) AS last INTO clocks
+	FROM leadflow.sla_clocks c WHERE c.policy_id = version.id AND c.started_at >= $3;
+	IF clocks.started > 0 THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('clocks have started by service level "%s" since then', $1),
+			DETAIL = format('%s started at %s or after it by policy %s, the last at %s.', clocks.started, $3, version.id, clocks.last),
+			HINT = format('Clocks keep the version under which they started: take an instant after the last. Or correct that version (UPDATE leadflow.sla_policies SET … WHERE id = %s): then open clocks are due anew, and leadflow.restate_sla() does so with closed ones.', version.id);
+	END IF;
+
+	UPDATE leadflow.sla_policies p
+	SET valid = tstzrange(lower(p.valid), $3, CASE WHEN lower_inc(p.valid) THEN '[)' ELSE '()' END)
+	WHERE p.id = version.id;
+	-- what kind of target the metric has is the table's to judge
+	INSERT INTO leadflow.sla_policies (name, metric, team, target, target_count, target_rate, within, calendar_id,
+		condition, priority, warn_fraction, on_breach, valid)
+	VALUES (version.name, version.metric, version.team,
+		CASE WHEN version.metric <> 'attempts' THEN $2 END,
+		CASE WHEN version.metric = 'attempts' THEN coalesce($4, version.target_count) ELSE $4 END,
+		$5,
+		CASE WHEN version.metric = 'attempts' THEN coalesce($2, version.within) END,
+		version.calendar_id, version.condition, version.priority, version.warn_fraction, version.on_breach,
+		tstzrange($3, upper(version.valid), CASE WHEN upper_inc(version.valid) THEN '[]' ELSE '[)' END))
+	RETURNING id INTO new_version;
+	RETURN new_version;
+END
+$$;
+COMMENT ON FUNCTION leadflow.change_policy(text, interval, timestamptz, integer, double precision) IS
+'Promises something else from an instant on: ends the version of a service level that is valid then and inserts the next, until that one would have ended, with all else the same; returns its id. Clocks keep the version under which they started; approvals are given anew. target: working time, of attempts the time for them (NULL: as it was); target_count: of mql_volume, accepted_volume and attempts (NULL: as it was); target_rate: of acceptance_rate. 22004 for NULL as name or instant; 22023 for an unknown name, an instant that is not finite, at which no version is valid or at which one begins (then correct that one: UPDATE), or at or after which clocks have started by the old version; 23514 sla_policies_needs_target for what the metric has no use for. For …_admin and owners. O(clocks).';
+
+-- A promise in words.
+
+CREATE OR REPLACE FUNCTION leadflow._hours_text(length interval) RETURNS text
+LANGUAGE sql STRICT IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format('%s %s%s', n.n, n.unit, CASE WHEN n.n <> 1 THEN 's' END)
+	FROM (SELECT extract(epoch FROM $1) AS seconds) s
+	CROSS JOIN LATERAL (
+		SELECT trim_scale(round(s.seconds / u.seconds, 2)) AS n, u.unit
+		FROM (VALUES (3600, 'hour'), (60, 'minute'), (1, 'second')) u (seconds, unit)
+		WHERE s.seconds >= u.seconds OR u.seconds = 1
+		ORDER BY u.seconds DESC
+		LIMIT 1
+	) n
+$$;
+COMMENT ON FUNCTION leadflow._hours_text(interval) IS
+'Internal. A length of working time in words: in hours, below one in minutes.';
+
+CREATE OR REPLACE FUNCTION leadflow._promise_text(policy_id bigint) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT concat(
+		CASE p.team WHEN 'marketing' THEN 'Marketing: ' ELSE 'Sales: ' END,
+		CASE p.metric
+			WHEN 'time_to_handoff' THEN 'an MQL is handed to sales'
+			WHEN 'time_to_accept' THEN 'a lead that was handed over is decided on (accepted, rejected, nurture)'
+			WHEN 'time_to_first_touch' THEN 'a lead that was handed over gets its first touch'
+			WHEN 'time_to_first_contact' THEN 'a lead that was handed over has its first two-way contact'
+			WHEN 'time_to_nurture' THEN 'a lead that was rejected or lost goes to nurture'
+			WHEN 'attempts' THEN format('a lead that was handed over gets %s touches', p.target_count)
+			WHEN 'next_response' THEN 'a lead that waits for a reply gets one'
+			WHEN 'time_in_stage' THEN 'a lead moves on from its stage'
+			WHEN 'time_to_review' THEN 'a rejection under review gets its verdict'
+			WHEN 'mql_volume' THEN format('%s or more MQLs a month', p.target_count)
+			WHEN 'accepted_volume' THEN format('%s or more MQLs a month that sales accepts', p.target_count)
+			WHEN 'acceptance_rate' THEN format('sales accepts %s %% or more of the MQLs of a month', trim_scale(round(p.target_rate::numeric * 100, 2)))
+			END,
+		CASE WHEN p.metric NOT IN ('mql_volume', 'accepted_volume', 'acceptance_rate') THEN
+			format(' within %s (%s)', leadflow._hours_text(coalesce(p.target, p.within)),
+				CASE WHEN k.name IS NULL THEN 'working hours of whoever has the lead' ELSE 'calendar ' || k.name END) END,
+		', for leads where ' || leadflow._condition_text(p.condition),
+		', warning after ' || trim_scale(round(p.warn_fraction::numeric * 100, 1)) || ' %',
+		'.',
+		CASE
+			WHEN p.metric IN ('mql_volume', 'accepted_volume', 'acceptance_rate') THEN NULL
+			WHEN p.on_breach = 'reassign' THEN ' If not, another rep gets the lead.'
+			WHEN p.on_breach = 'return_to_marketing' THEN ' If not, the lead goes back to marketing.'
+			ELSE ' If not, whoever has the lead is told, and their manager.' END)
+	FROM leadflow.sla_policies p
+	LEFT JOIN leadflow.calendars k ON k.id = p.calendar_id
+	WHERE p.id = $1
+$$;
+COMMENT ON FUNCTION leadflow._promise_text(bigint) IS
+'Internal. What a version of a service level promises, in words.';

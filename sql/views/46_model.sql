@@ -71,26 +71,43 @@ WHERE s.name = 'opportunity'
 UNION ALL
 SELECT
 	'service_level', p.name,
-	concat(
-		upper(left(p.team, 1)), substr(p.team, 2), ': ', replace(p.metric, '_', ' '),
-		format(' within %s hours', trim_scale(round(extract(epoch FROM p.target) / 3600, 2))),
-		format(' (%s)', CASE WHEN k.name IS NULL THEN 'working hours of whoever owns the lead' ELSE 'calendar ' || k.name END),
-		', for leads where ' || leadflow._condition_text(p.condition),
-		', warning after ' || trim_scale(round(p.warn_fraction::numeric * 100, 1)) || ' %',
-		'.'),
-	CASE WHEN NOT lower_inf(p.valid) AND isfinite(lower(p.valid)) THEN lower(p.valid) END,
-	NULL, NULL, NULL, NULL, NULL, NULL, p.id, 6
+	leadflow._promise_text(p.id) || coalesce(' It never applies: "' || o.name || '" comes first.', ''),
+	CASE WHEN isfinite(lower(p.valid)) THEN lower(p.valid) END,
+	coalesce(a.by_marketing, 'not agreed yet'),
+	coalesce(a.by_sales, 'not agreed yet'),
+	CASE WHEN num_nulls(a.by_marketing, a.by_sales) = 0 THEN a.agreed_at END,
+	NULL, NULL, NULL, p.id, 6
 FROM leadflow.sla_policies p
-LEFT JOIN leadflow.calendars k ON k.id = p.calendar_id
+CROSS JOIN LATERAL (
+	SELECT
+		max(t.full_name) FILTER (WHERE s.team = 'marketing') AS by_marketing,
+		max(t.full_name) FILTER (WHERE s.team = 'sales') AS by_sales,
+		max(s.approved_at) AS agreed_at
+	FROM leadflow.sla_approvals s
+	JOIN leadflow.team_members t ON t.id = s.member_id
+	WHERE s.policy_id = p.id
+) a
+LEFT JOIN LATERAL (
+	-- of the same metric, asked before it, and holding wherever it does
+	SELECT q.name
+	FROM leadflow.sla_policies q
+	WHERE q.metric = p.metric AND q.valid @> leadflow.now()
+		AND (q.priority > p.priority OR (q.priority = p.priority AND q.id < p.id))
+		AND (q.condition IS NULL OR q.condition::text = p.condition::text)
+		-- each segment is counted
+		AND p.metric NOT IN ('mql_volume', 'accepted_volume', 'acceptance_rate')
+	ORDER BY q.priority DESC, q.id
+	LIMIT 1
+) o ON true
 WHERE p.valid @> leadflow.now();
 COMMENT ON VIEW leadflow.definitions_in_force IS 'One row a definition that holds at leadflow.now() (key: subject, and policy_id for service levels): what contact, lead, mql, sql and opportunity mean, in plain words, and each service level.';
 COMMENT ON COLUMN leadflow.definitions_in_force.subject IS 'contact, lead, mql, sql, opportunity or service_level.';
 COMMENT ON COLUMN leadflow.definitions_in_force.name IS 'The stage''s label, or the promise''s name.';
-COMMENT ON COLUMN leadflow.definitions_in_force.definition IS 'What it means now, in plain words: as the teams wrote it, and what leadflow goes by.';
+COMMENT ON COLUMN leadflow.definitions_in_force.definition IS 'What it means now, in plain words: as the teams wrote it, and what leadflow goes by; of a service level also whether another one always comes first.';
 COMMENT ON COLUMN leadflow.definitions_in_force.since_at IS 'Since when it is in force: activation of the model, or beginning of the promise''s validity; NULL = ever since, or it was not recorded.';
-COMMENT ON COLUMN leadflow.definitions_in_force.agreed_by_marketing IS 'Who approved the model for marketing; shipped = nobody, it came with leadflow or was put in force around it; NULL = not a matter of the model.';
-COMMENT ON COLUMN leadflow.definitions_in_force.agreed_by_sales IS 'Who approved the model for sales; likewise.';
-COMMENT ON COLUMN leadflow.definitions_in_force.agreed_at IS 'When the second of the two approved; NULL = nobody did.';
+COMMENT ON COLUMN leadflow.definitions_in_force.agreed_by_marketing IS 'Who approved it for marketing. Nobody: of a model "shipped" (it came with leadflow or was put in force around it), of a service level "not agreed yet" (it holds all the same); NULL = nothing that is agreed on.';
+COMMENT ON COLUMN leadflow.definitions_in_force.agreed_by_sales IS 'Who approved it for sales; likewise.';
+COMMENT ON COLUMN leadflow.definitions_in_force.agreed_at IS 'When the second of the two approved; NULL = they have not both.';
 COMMENT ON COLUMN leadflow.definitions_in_force.model_id IS 'Scoring model (scoring_models.id) that says so; NULL = none does.';
 COMMENT ON COLUMN leadflow.definitions_in_force.model IS 'Its name.';
 COMMENT ON COLUMN leadflow.definitions_in_force.version IS 'Its version.';
