@@ -723,6 +723,328 @@ $$;
 COMMENT ON FUNCTION leadflow._verify_routing(bigint, bigint) IS
 	'verify(): the open hand-off of a lead has the lead''s owner; no member of a queue is a whole lead ahead or behind (without bounds only).';
 
+-- What leads asked and when they were answered. Whatever expects a reply waits for the first
+-- answer at or after it, or for the lead to leave; all that wait for the same are an episode.
+CREATE OR REPLACE FUNCTION leadflow._oracle_episodes(
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
+RETURNS TABLE (lead_id bigint, activity_id uuid, started_at timestamptz, stopped_at timestamptz, answered boolean)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
+SET timezone = 'UTC'
+SET enable_nestloop = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH event AS (
+		SELECT a.lead_id, a.occurred_at AS at, a.id, k.expects_reply AS asks,
+			k.role = 'sales_touch' OR (k.two_way AND NOT k.expects_reply) AS answers, false AS leaves
+		FROM leadflow.activities a
+		JOIN leadflow.activity_kinds k ON k.kind = a.kind AND (k.expects_reply OR k.two_way OR k.role = 'sales_touch')
+		WHERE a.voided_at IS NULL AND a.lead_id BETWEEN $1 AND $2
+		UNION ALL
+		SELECT h.lead_id, h.entered_at, NULL, false, false, true
+		FROM leadflow.stage_history h
+		JOIN leadflow.stages g ON g.name = h.to_stage AND g.category IN ('recycle', 'lost', 'out')
+		WHERE h.lead_id BETWEEN $1 AND $2 AND h.merged_from IS NULL
+	), outlook AS (
+		SELECT
+			e.lead_id, e.at, e.id, e.asks,
+			min(e.at) FILTER (WHERE e.answers OR e.leaves) OVER from_now_on AS stopped_at,
+			min(e.at) FILTER (WHERE e.answers) OVER from_now_on AS answered_at
+		FROM event e
+		WINDOW from_now_on AS (PARTITION BY e.lead_id ORDER BY e.at DESC RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+	)
+	SELECT DISTINCT ON (o.lead_id, o.stopped_at) o.lead_id, o.id, o.at, o.stopped_at, o.answered_at IS NOT DISTINCT FROM o.stopped_at
+	FROM outlook o
+	WHERE o.asks
+	ORDER BY o.lead_id, o.stopped_at, o.at, o.id;
+END
+$$;
+COMMENT ON FUNCTION leadflow._oracle_episodes(bigint, bigint) IS
+	'Episodes of next_response: the oldest activity that nobody has answered, and when somebody did (answered) or the lead entered category recycle, lost or out; stopped_at NULL = it waits. Whether a clock was started for it depends on the policies of then.';
+
+-- Who had the lead while it was in sales' hands, by the hand-offs.
+CREATE OR REPLACE FUNCTION leadflow._oracle_tenures(
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
+RETURNS TABLE (lead_id bigint, merged_from bigint, member_id bigint, since timestamptz, until timestamptz)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
+SET timezone = 'UTC'
+SET enable_nestloop = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH handoff AS (
+		SELECT
+			h.lead_id, h.merged_from, h.id, h.owner_id, h.offered_at, h.assigned_at,
+			lead(h.offered_at) OVER (PARTITION BY h.lead_id, h.merged_from ORDER BY h.offered_at, h.id) AS next_at
+		FROM leadflow.handoffs h
+		WHERE h.lead_id BETWEEN $1 AND $2
+	), elsewhere AS (
+		-- but for what was passed through at one instant
+		SELECT h.lead_id, h.merged_from, h.entered_at
+		FROM leadflow.stage_history h
+		LEFT JOIN leadflow.stages g ON g.name = h.to_stage
+		WHERE h.lead_id BETWEEN $1 AND $2 AND h.left_at IS DISTINCT FROM h.entered_at
+			AND coalesce(g.category, 'out') NOT IN ('handoff', 'sales')
+	), given AS (
+		SELECT h.lead_id, h.merged_from, h.id, h.owner_id, h.offered_at, h.assigned_at, least(h.next_at, min(e.entered_at)) AS until
+		FROM handoff h
+		LEFT JOIN elsewhere e ON e.lead_id = h.lead_id AND e.merged_from IS NOT DISTINCT FROM h.merged_from AND e.entered_at >= h.offered_at
+		GROUP BY h.lead_id, h.merged_from, h.id, h.owner_id, h.offered_at, h.assigned_at, h.next_at
+	)
+	-- it waited in a queue
+	SELECT g.lead_id, g.merged_from, NULL, g.offered_at, least(g.assigned_at, g.until)
+	FROM given g
+	WHERE g.assigned_at IS DISTINCT FROM g.offered_at
+	UNION ALL
+	SELECT g.lead_id, g.merged_from, g.owner_id, g.assigned_at, g.until
+	FROM given g
+	WHERE g.assigned_at <= g.until OR (g.until IS NULL AND g.assigned_at IS NOT NULL);
+END
+$$;
+COMMENT ON FUNCTION leadflow._oracle_tenures(bigint, bigint) IS
+	'Who had each lead when, while it was in sales'' hands: from each hand-off until the next or until the lead left (until NULL: still; member_id NULL: it waited in a queue). merged_from: in the history of a duplicate.';
+
+-- What every clock must show.
+CREATE OR REPLACE FUNCTION leadflow._oracle_clocks(
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
+RETURNS TABLE (id bigint, lead_id bigint, started_at timestamptz, first_of_its_kind boolean,
+	stopped_at timestamptz, fulfilled boolean, certain boolean, due_at timestamptz, warn_at timestamptz,
+	calendar_id bigint, elapsed interval)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_custom_plan
+SET timezone = 'UTC'
+SET enable_nestloop = off
+SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH clock AS MATERIALIZED (
+		SELECT k.*, p.calendar_id AS policy_calendar_id
+		FROM leadflow.sla_clocks k
+		JOIN leadflow.sla_policies p ON p.id = k.policy_id
+		WHERE k.lead_id BETWEEN $1 AND $2
+	), history AS MATERIALIZED (
+		SELECT
+			h.lead_id, h.merged_from, h.id, h.entered_at, h.left_at, h.from_stage, h.to_stage, h.team,
+			coalesce(g.category, 'out') AS category,
+			coalesce(lag(g.category) OVER (PARTITION BY h.lead_id, h.merged_from ORDER BY h.entered_at, h.id), 'out')
+				AS came_from
+		FROM leadflow.stage_history h
+		LEFT JOIN leadflow.stages g ON g.name = h.to_stage
+		WHERE h.lead_id BETWEEN $1 AND $2
+	),
+	--
+	-- Starts
+	--
+	start AS (
+		-- one that went on when leads were merged may have started in either's history
+		SELECT DISTINCT k.id, h.entered_at AS at
+		FROM clock k
+		JOIN history h ON h.lead_id = k.lead_id AND (h.id = k.history_id
+			OR (k.merged_from IS NULL AND h.merged_from IS NOT NULL AND h.entered_at = k.started_at))
+		WHERE CASE k.metric
+			WHEN 'time_to_handoff' THEN h.to_stage = 'mql'
+			WHEN 'time_to_nurture' THEN h.to_stage = 'rejected' OR h.category = 'lost'
+			WHEN 'time_in_stage' THEN h.category NOT IN ('won', 'lost', 'out')
+			WHEN 'next_response' THEN false
+			WHEN 'time_to_review' THEN false
+			ELSE h.category = 'handoff' AND h.came_from <> 'handoff' END
+		UNION ALL
+		SELECT k.id, e.started_at
+		FROM clock k
+		JOIN leadflow._oracle_episodes($1, $2) e ON e.lead_id = k.lead_id AND e.activity_id = k.activity_id AND e.started_at = k.started_at
+		WHERE k.metric = 'next_response'
+		UNION ALL
+		SELECT k.id, r.opened_at
+		FROM clock k
+		JOIN leadflow.reviews r ON r.id = k.review_id AND r.lead_id = k.lead_id
+		WHERE k.metric = 'time_to_review' AND r.lead_id BETWEEN $1 AND $2
+	),
+	--
+	-- Ends: a move, or what it waits for
+	--
+	moved AS (
+		-- the first move after that which it runs after, in the same history, that ends it
+		SELECT DISTINCT ON (k.id)
+			k.id,
+			-- one that came from a duplicate may have started later
+			greatest(h.entered_at, k.started_at) AS at,
+			CASE k.metric
+				WHEN 'time_to_handoff' THEN h.category IN ('handoff', 'sales', 'won')
+				-- marketing or the engine taking it back is no decision of sales
+				WHEN 'time_to_accept' THEN h.category <> 'marketing' OR h.team IN ('sales', 'leadership')
+				WHEN 'time_to_nurture' THEN h.to_stage = 'nurture'
+				ELSE k.metric = 'time_in_stage' END AS fulfilled
+		FROM clock k
+		JOIN history h ON h.lead_id = k.lead_id AND h.merged_from IS NOT DISTINCT FROM k.merged_from AND h.id > k.history_id
+		WHERE CASE k.metric
+			WHEN 'time_to_handoff' THEN h.category <> 'marketing' OR h.to_stage = 'lead'
+			WHEN 'time_to_accept' THEN h.category <> 'handoff'
+			WHEN 'time_to_first_touch' THEN h.category NOT IN ('handoff', 'sales') OR (h.category = 'handoff' AND h.came_from <> 'handoff')
+			WHEN 'time_to_first_contact' THEN h.category NOT IN ('handoff', 'sales') OR (h.category = 'handoff' AND h.came_from <> 'handoff')
+			WHEN 'attempts' THEN h.category NOT IN ('handoff', 'sales') OR (h.category = 'handoff' AND h.came_from <> 'handoff')
+			WHEN 'time_to_nurture' THEN true
+			WHEN 'time_in_stage' THEN true
+			ELSE false END
+		ORDER BY k.id, h.id
+	), merged AS (
+		SELECT k.id, max(h.left_at) AS at
+		FROM clock k
+		JOIN history h ON h.lead_id = k.lead_id AND h.merged_from = k.merged_from
+		GROUP BY k.id
+	), counted_touch AS (
+		SELECT k.id, coalesce(k.target_count, 1) AS wanted, a.occurred_at,
+			row_number() OVER (PARTITION BY k.id ORDER BY a.occurred_at) AS nth
+		FROM clock k
+		JOIN leadflow.activities a ON a.lead_id = k.lead_id AND a.occurred_at >= k.started_at
+		JOIN leadflow.activity_kinds r ON r.kind = a.kind
+			AND CASE k.metric WHEN 'time_to_first_contact' THEN r.two_way ELSE r.role = 'sales_touch' END
+		WHERE k.metric IN ('time_to_first_touch', 'time_to_first_contact', 'attempts')
+			AND a.lead_id BETWEEN $1 AND $2 AND a.voided_at IS NULL
+	), done AS (
+		SELECT t.id, t.occurred_at AS at FROM counted_touch t WHERE t.nth = t.wanted
+	), ended AS (
+		SELECT
+			k.id, k.lead_id, k.metric, k.merged_from, k.started_at, k.policy_calendar_id,
+			s.at AS started_at_now,
+			e.at AS stopped_at,
+			coalesce(e.fulfilled, false) AS fulfilled,
+			CASE WHEN e.at IS NULL THEN coalesce(p.within, p.target) ELSE k.target END AS target,
+			k.warn_after,
+			row_number() OVER (PARTITION BY k.lead_id, k.metric, k.merged_from, k.started_at, k.history_id, k.activity_id, k.review_id ORDER BY k.id) = 1 AS first_of_its_kind
+		FROM clock k
+		JOIN leadflow.sla_policies p ON p.id = k.policy_id
+		LEFT JOIN start s ON s.id = k.id
+		LEFT JOIN moved m ON m.id = k.id
+		LEFT JOIN merged x ON x.id = k.id
+		LEFT JOIN done d ON d.id = k.id
+		LEFT JOIN leadflow._oracle_episodes($1, $2) o ON k.metric = 'next_response'
+			AND o.lead_id = k.lead_id AND o.activity_id = k.activity_id AND o.started_at = k.started_at
+		LEFT JOIN leadflow.reviews r ON r.id = k.review_id AND r.lead_id = k.lead_id AND k.metric = 'time_to_review'
+		CROSS JOIN LATERAL (
+			SELECT coalesce(m.at, x.at) AS at, m.at IS NOT NULL AND m.fulfilled AS fulfilled
+		) l
+		CROSS JOIN LATERAL (
+			SELECT
+				CASE WHEN k.metric = 'next_response' THEN o.stopped_at
+					WHEN k.metric = 'time_to_review' THEN r.closed_at
+					WHEN d.at <= l.at OR l.at IS NULL THEN d.at
+					ELSE l.at END AS at,
+				CASE WHEN k.metric = 'next_response' THEN o.answered
+					WHEN k.metric = 'time_to_review' THEN r.closed_by = 'votes'
+					WHEN d.at <= l.at OR l.at IS NULL THEN d.at IS NOT NULL
+					ELSE l.fulfilled END AS fulfilled
+		) e
+	),
+	--
+	-- Working time: outside pauses, in the policy's calendar or that of whoever had the lead
+	--
+	calendar AS (
+		-- one without hours counts as always; one that opens on dates only may not be open for long enough
+		SELECT c.id, bool_or(h.weekly) AS weekly
+		FROM leadflow.calendars c
+		JOIN (
+			SELECT w.calendar_id, true FROM leadflow.calendar_hours w
+			UNION ALL
+			SELECT d.calendar_id, false FROM leadflow.calendar_holidays d WHERE d.opens IS NOT NULL
+		) h (calendar_id, weekly) ON h.calendar_id = c.id
+		GROUP BY c.id
+	), tenure AS (
+		SELECT t.lead_id, m.calendar_id, range_agg(tstzrange(t.since, t.until)) AS during
+		FROM leadflow._oracle_tenures($1, $2) t
+		LEFT JOIN leadflow.team_members m ON m.id = t.member_id
+		WHERE t.merged_from IS NULL
+		GROUP BY t.lead_id, m.calendar_id
+	), tenures AS (
+		-- and at all other times its owner of now
+		SELECT t.lead_id, t.calendar_id, t.during FROM tenure t
+		UNION ALL
+		SELECT l.id, m.calendar_id, '{(,)}'::tstzmultirange - coalesce(t.during, '{}')
+		FROM (SELECT l.id, l.owner_id FROM leadflow.leads l WHERE l.id BETWEEN $1 AND $2) l
+		LEFT JOIN leadflow.team_members m ON m.id = l.owner_id
+		LEFT JOIN (SELECT t.lead_id, range_agg(u.during) AS during FROM tenure t CROSS JOIN LATERAL unnest(t.during) u (during) GROUP BY t.lead_id) t
+			ON t.lead_id = l.id
+	), pause AS (
+		SELECT p.lead_id, range_agg(tstzrange(p.paused_at, p.until)) AS during
+		FROM leadflow.sla_pauses p
+		WHERE p.lead_id BETWEEN $1 AND $2 AND p.merged_from IS NULL
+		GROUP BY p.lead_id
+	), held AS (
+		SELECT e.id, e.started_at, e.stopped_at, e.lead_id, e.policy_calendar_id AS calendar_id, '{(,)}'::tstzmultirange AS during
+		FROM ended e
+		WHERE e.policy_calendar_id IS NOT NULL
+		UNION ALL
+		SELECT e.id, e.started_at, e.stopped_at, e.lead_id, t.calendar_id, t.during
+		FROM ended e
+		JOIN tenures t ON t.lead_id = e.lead_id
+		WHERE e.policy_calendar_id IS NULL
+	), span AS (
+		SELECT h.id, c.id AS calendar_id, c.weekly, lower(s.during) AS since, upper(s.during) AS until,
+			CASE WHEN c.id IS NULL THEN upper(s.during) - lower(s.during)
+				ELSE leadflow.business_time(c.id, lower(s.during), upper(s.during)) END AS work,
+			-- what had passed by now
+			CASE WHEN lower(s.during) >= leadflow.now() THEN interval '0'
+				WHEN c.id IS NULL THEN least(upper(s.during), leadflow.now()) - lower(s.during)
+				ELSE leadflow.business_time(c.id, lower(s.during), least(upper(s.during), leadflow.now())) END AS passed
+		FROM held h
+		LEFT JOIN pause p ON p.lead_id = h.lead_id
+		LEFT JOIN calendar c ON c.id = h.calendar_id
+		CROSS JOIN LATERAL unnest(h.during * tstzmultirange(tstzrange(h.started_at, CASE WHEN h.stopped_at < h.started_at THEN h.started_at ELSE h.stopped_at END)) - coalesce(p.during, '{}')) s (during)
+	), counted AS (
+		SELECT
+			s.*,
+			coalesce(sum(s.work) OVER (PARTITION BY s.id ORDER BY s.since ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), '0') AS before
+		FROM span s
+	), total AS (
+		SELECT c.id, sum(c.passed) AS elapsed, bool_and(c.weekly IS NOT FALSE) AS regular,
+			(array_agg(c.calendar_id ORDER BY c.since DESC))[1] AS calendar_id
+		FROM counted c
+		GROUP BY c.id
+	), due AS (
+		SELECT DISTINCT ON (c.id)
+			c.id,
+			CASE WHEN c.calendar_id IS NULL THEN c.since + (e.target - c.before)
+				WHEN c.weekly THEN leadflow.add_business_time(c.calendar_id, c.since, e.target - c.before) END AS at
+		FROM counted c
+		JOIN ended e ON e.id = c.id
+		WHERE c.since < '290000-01-01' AND (c.until IS NULL OR c.before + c.work >= e.target)
+		ORDER BY c.id, c.since
+	), warn AS (
+		SELECT DISTINCT ON (c.id)
+			c.id,
+			CASE WHEN c.calendar_id IS NULL THEN c.since + (e.warn_after - c.before)
+				WHEN c.weekly THEN leadflow.add_business_time(c.calendar_id, c.since, e.warn_after - c.before) END AS at
+		FROM counted c
+		JOIN ended e ON e.id = c.id
+		WHERE e.warn_after IS NOT NULL AND c.since < '290000-01-01' AND (c.until IS NULL OR c.before + c.work >= e.warn_after)
+		ORDER BY c.id, c.since
+	)
+	SELECT
+		e.id, e.lead_id, e.started_at_now, e.first_of_its_kind, e.stopped_at, e.fulfilled,
+		coalesce(t.regular, true) AND e.merged_from IS NULL AND e.started_at < '290000-01-01',
+		coalesce(d.at, CASE WHEN e.stopped_at IS NULL THEN 'infinity'::timestamptz END),
+		CASE WHEN e.warn_after IS NOT NULL THEN coalesce(w.at, CASE WHEN e.stopped_at IS NULL THEN 'infinity'::timestamptz END) END,
+		t.calendar_id,
+		coalesce(t.elapsed, '0')
+	FROM ended e
+	LEFT JOIN total t ON t.id = e.id
+	LEFT JOIN due d ON d.id = e.id
+	LEFT JOIN warn w ON w.id = e.id;
+END
+$$;
+COMMENT ON FUNCTION leadflow._oracle_clocks(bigint, bigint) IS
+	'Each clock as it follows from the written tables. started_at: of the move, episode or case that it names (NULL = there is none that starts it); first_of_its_kind: false where another has the same start; stopped_at and fulfilled; due_at and warn_at by the spans outside pauses in the calendars of then (infinity = paused without an end; NULL = not before it stopped); calendar_id of the last span and working time until now or the stop. certain = the tables say all of it: not the clock of a duplicate, nor one in a calendar of single dates.';
+
 CREATE OR REPLACE FUNCTION leadflow._verify_clocks(
 	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
 RETURNS TABLE (check_name text, object_id text, kept text, recomputed text,
@@ -737,130 +1059,112 @@ AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-	WITH history AS MATERIALIZED (
+	WITH clock AS MATERIALIZED (
 		SELECT
-			h.lead_id, h.merged_from, h.id, h.entered_at, h.left_at, h.team,
-			coalesce(g.category, 'out') AS category,
-			coalesce(lag(g.category) OVER (PARTITION BY h.lead_id, h.merged_from ORDER BY h.entered_at, h.id), 'out')
-				AS came_from
-		FROM leadflow.stage_history h
-		LEFT JOIN leadflow.stages g ON g.name = h.to_stage
-		WHERE h.lead_id BETWEEN $1 AND $2
-	), clock AS MATERIALIZED (
-		SELECT k.*
-		FROM leadflow.sla_clocks k
-		WHERE k.lead_id BETWEEN $1 AND $2 AND k.metric IN ('time_to_accept', 'time_to_first_touch')
-	), stay AS (
-		-- what came after the move that it runs after, in the same history
-		SELECT
-			k.id,
-			min(h.entered_at) FILTER (WHERE h.category <> 'handoff') AS decided_at,
-			-- marketing or the engine taking it back is no decision of sales
-			(array_agg(h.category <> 'marketing' OR h.team IN ('sales', 'leadership') ORDER BY h.entered_at, h.id)
-				FILTER (WHERE h.category <> 'handoff'))[1] AS decided,
-			-- out of sales' hands, or to them anew
-			min(h.entered_at) FILTER (WHERE h.category NOT IN ('handoff', 'sales')
-				OR (h.category = 'handoff' AND h.came_from <> 'handoff')) AS left_sales_at
-		FROM clock k
-		JOIN history h ON h.lead_id = k.lead_id AND h.merged_from IS NOT DISTINCT FROM k.merged_from
-			AND h.id > k.history_id
-		GROUP BY k.id
-	), merged AS (
-		SELECT k.id, max(h.left_at) AS at
-		FROM clock k
-		JOIN history h ON h.lead_id = k.lead_id AND h.merged_from = k.merged_from
-		GROUP BY k.id
-	), offer_of AS (
-		SELECT
-			k.id,
-			-- one that came from a duplicate may have started later than that
-			CASE WHEN s.decided_at IS NULL THEN m.at ELSE greatest(s.decided_at, k.started_at) END AS decided_at,
-			s.decided_at IS NOT NULL AND s.decided AS decided,
-			CASE WHEN s.left_sales_at IS NULL THEN m.at ELSE greatest(s.left_sales_at, k.started_at) END AS left_sales_at
-		FROM clock k
-		LEFT JOIN stay s ON s.id = k.id
-		LEFT JOIN merged m ON m.id = k.id
-	), touched AS (
-		SELECT k.id, min(a.occurred_at) AS at
-		FROM clock k
-		JOIN leadflow.activities a ON a.lead_id = k.lead_id
-		JOIN leadflow.activity_kinds r ON r.kind = a.kind AND r.role = 'sales_touch'
-		WHERE a.lead_id BETWEEN $1 AND $2 AND k.metric = 'time_to_first_touch' AND a.voided_at IS NULL
-			AND a.occurred_at >= k.started_at
-		GROUP BY k.id
-	), ended AS (
-		SELECT
-			k.id,
-			CASE WHEN k.metric = 'time_to_accept' THEN o.decided_at
-				WHEN t.at <= o.left_sales_at OR o.left_sales_at IS NULL THEN t.at
-				ELSE o.left_sales_at END AS stopped_at,
-			CASE WHEN k.metric = 'time_to_accept' THEN o.decided
-				ELSE coalesce(t.at <= o.left_sales_at, o.left_sales_at IS NULL) END AS fulfilled
-		FROM clock k
-		LEFT JOIN offer_of o ON o.id = k.id
-		LEFT JOIN touched t ON t.id = k.id
-	), recomputed AS (
-		SELECT
-			k.id, k.lead_id, k.state, k.due_at, k.stopped_at,
-			e.stopped_at AS stopped_at_now,
+			k.*,
+			format('%s of lead %s', k.id, k.lead_id) AS object_id,
+			o.started_at AS started_at_now, o.first_of_its_kind, o.certain,
+			o.stopped_at AS stopped_at_now,
+			-- what a closed clock was held to stays as it was
+			CASE WHEN k.stopped_at IS NULL AND o.stopped_at IS NULL AND o.certain THEN o.due_at ELSE k.due_at END AS due_at_now,
+			CASE WHEN k.stopped_at IS NULL AND o.stopped_at IS NULL AND o.certain THEN o.warn_at ELSE k.warn_at END AS warn_at_now,
 			CASE
-				-- what a closed clock was held to stays as it was
-				WHEN k.stopped_at IS NOT NULL THEN k.due_at
-				WHEN k.calendar_id IS NULL THEN k.started_at + make_interval(secs => extract(epoch FROM p.target)::double precision)
-				ELSE leadflow.add_business_time(k.calendar_id, k.started_at, p.target)
-			END AS due_at_now,
-			CASE
-				WHEN e.stopped_at IS NULL THEN
+				WHEN o.stopped_at IS NULL THEN
 					CASE WHEN k.state IN ('running', 'warning', 'paused', 'breached') THEN k.state ELSE 'running' END
-				WHEN k.due_at < e.stopped_at THEN 'breached'
-				WHEN e.fulfilled THEN 'met'
+				WHEN k.due_at < o.stopped_at THEN 'breached'
+				WHEN o.fulfilled THEN 'met'
 				ELSE 'cancelled'
-			END AS state_now
-		FROM clock k
-		JOIN ended e ON e.id = k.id
-		JOIN leadflow.sla_policies p ON p.id = k.policy_id
+			END AS state_now,
+			o.calendar_id AS calendar_id_now, o.elapsed
+		FROM leadflow.sla_clocks k
+		JOIN leadflow._oracle_clocks($1, $2) o ON o.id = k.id
+		WHERE k.lead_id BETWEEN $1 AND $2
 	)
 	SELECT
 		'sla_clocks',
-		format('%s of lead %s', r.id, r.lead_id),
-		format('%s, due %s, stopped %s', r.state, r.due_at, coalesce(r.stopped_at::text, '-')),
-		format('%s, due %s, stopped %s', r.state_now, r.due_at_now, coalesce(r.stopped_at_now::text, '-')),
-		r.lead_id,
+		k.object_id,
+		format('%s, due %s, stopped %s', k.state, k.due_at, coalesce(k.stopped_at::text, '-')),
+		format('%s, due %s, stopped %s', k.state_now, k.due_at_now, coalesce(k.stopped_at_now::text, '-')),
+		k.lead_id,
 		NULL::bigint
-	FROM recomputed r
-	WHERE r.state <> r.state_now OR r.due_at <> r.due_at_now OR r.stopped_at IS DISTINCT FROM r.stopped_at_now
+	FROM clock k
+	WHERE k.state <> k.state_now OR k.due_at <> k.due_at_now OR k.stopped_at IS DISTINCT FROM k.stopped_at_now
 	UNION ALL
 	SELECT
+		'sla_clock_start',
+		k.object_id,
+		k.started_at::text,
+		CASE WHEN k.started_at_now IS NULL THEN CASE k.metric WHEN 'next_response' THEN 'nothing unanswered'
+				WHEN 'time_to_review' THEN 'no such case' ELSE 'no such move' END
+			WHEN NOT k.first_of_its_kind THEN 'once'
+			ELSE k.started_at_now::text END,
+		k.lead_id,
+		NULL
+	FROM clock k
+	WHERE k.started_at IS DISTINCT FROM k.started_at_now OR NOT k.first_of_its_kind
+	UNION ALL
+	SELECT
+		'sla_clock_target',
+		k.object_id,
+		format('%s in %s, warns after %s', coalesce(k.target_count::text, '1'), k.target, coalesce(k.warn_after::text, '-')),
+		format('%s in %s, warns after %s', coalesce(p.target_count::text, '1'), coalesce(p.within, p.target),
+			coalesce((p.warn_fraction * coalesce(p.within, p.target))::text, '-')),
+		k.lead_id,
+		NULL
+	FROM clock k
+	JOIN leadflow.sla_policies p ON p.id = k.policy_id
+	WHERE k.metric <> p.metric
+		OR (k.stopped_at IS NULL AND (k.target <> coalesce(p.within, p.target) OR k.target_count IS DISTINCT FROM p.target_count
+			OR (k.warn_after IS NULL) <> (p.warn_fraction IS NULL)
+			OR abs(extract(epoch FROM k.warn_after) - extract(epoch FROM coalesce(p.within, p.target)) * p.warn_fraction) > 0.000002))
+	UNION ALL
+	-- what readers count from: before counted_from it is what was carried
+	SELECT
+		'sla_clock_count',
+		k.object_id,
+		format('%s from %s on, in %s, warns %s', k.carried, k.counted_from, coalesce('calendar ' || k.calendar_id, 'always'), coalesce(k.warn_at::text, '-')),
+		format('%s by now, in %s, warns %s', k.elapsed, coalesce('calendar ' || k.calendar_id_now, 'always'), coalesce(k.warn_at_now::text, '-')),
+		k.lead_id,
+		NULL
+	FROM clock k
+	CROSS JOIN LATERAL (
+		SELECT k.carried + CASE WHEN k.counted_from >= leadflow.now() THEN interval '0'
+			WHEN k.calendar_id IS NULL THEN leadflow.now() - k.counted_from
+			ELSE leadflow.business_time(k.calendar_id, k.counted_from, leadflow.now()) END AS elapsed
+	) e
+	WHERE k.stopped_at IS NULL AND k.certain AND (k.warn_at IS DISTINCT FROM k.warn_at_now
+		OR (k.due_at >= leadflow.now() AND (e.elapsed <> k.elapsed OR (isfinite(k.counted_from) AND k.calendar_id IS DISTINCT FROM k.calendar_id_now))))
+	UNION ALL
+	-- of those in time the owner's, of others whose it was when it stopped or was due; at
+	-- one instant either may have come first
+	SELECT
 		'sla_clock_member',
-		format('%s of lead %s', k.id, k.lead_id),
+		k.object_id,
 		coalesce(k.member_id::text, '-'),
 		coalesce(l.owner_id::text, '-'),
 		k.lead_id,
 		NULL
 	FROM clock k
 	JOIN leadflow.leads l ON l.id = k.lead_id
-	-- a breach stays with whoever had the lead when it was due
 	WHERE l.id BETWEEN $1 AND $2 AND k.stopped_at IS NULL AND k.due_at >= leadflow.now() AND k.member_id IS DISTINCT FROM l.owner_id
 	UNION ALL
 	SELECT
-		'sla_clock_start',
-		format('%s of lead %s', k.id, k.lead_id),
-		k.started_at::text,
-		CASE WHEN h.id IS NULL THEN 'no such move' ELSE h.entered_at::text END,
+		'sla_clock_member',
+		k.object_id,
+		coalesce(k.member_id::text, '-'),
+		string_agg(DISTINCT coalesce(t.member_id::text, '-'), ' or '),
 		k.lead_id,
 		NULL
 	FROM clock k
-	LEFT JOIN leadflow.stage_history h ON h.lead_id = k.lead_id AND h.id = k.history_id
-		AND h.lead_id BETWEEN $1 AND $2
-	WHERE k.started_at IS DISTINCT FROM h.entered_at
-		-- of two that ran when leads were merged one went on, in the other's history
-		AND NOT (h.id IS NOT NULL
-			AND EXISTS (SELECT FROM leadflow.stage_history d WHERE d.lead_id = k.lead_id AND d.merged_from IS NOT NULL)
-			AND EXISTS (SELECT FROM leadflow.stage_history s WHERE s.lead_id = k.lead_id AND s.entered_at = k.started_at));
+	JOIN leadflow._oracle_tenures($1, $2) t ON t.lead_id = k.lead_id AND t.merged_from IS NOT DISTINCT FROM k.merged_from
+		AND least(k.stopped_at, k.due_at) BETWEEN t.since AND coalesce(t.until, 'infinity')
+	WHERE k.stopped_at IS NOT NULL OR k.due_at < leadflow.now()
+	GROUP BY k.id, k.object_id, k.lead_id, k.member_id, k.stopped_at, k.due_at
+	HAVING NOT bool_or(t.member_id IS NOT DISTINCT FROM k.member_id) AND bool_or(t.since < least(k.stopped_at, k.due_at));
 END
 $$;
 COMMENT ON FUNCTION leadflow._verify_clocks(bigint, bigint) IS
-	'verify(): clocks start with the move that they name; open ones are due when their calendar says; they stop, and are met, breached or cancelled, as stage_history and the sales touches say; those that run are the owner''s.';
+	'verify(): clocks start with the move, episode or case that they name, once; they stop, and are met, breached or cancelled, as history, activities and reviews say; open ones are due, warn and count as policy, calendars, pauses and owners say; members are whoever had the lead.';
 
 -- Deals are of no one lead, so they come in families: a deal, those that correct it, and
 -- so on, wherever a member of it has a lead or a contact in the range. Credits of nobody's
