@@ -136,9 +136,9 @@ $$;
 CREATE FUNCTION expected_clocks() RETURNS TABLE (lead_id bigint, metric text, at timestamptz, key text, policies bigint[]) LANGUAGE sql STABLE AS $$
 	SELECT s.lead_id, s.metric, s.at, s.key, ARRAY(
 		SELECT (SELECT p.id FROM leadflow.sla_policies p JOIN promises c ON c.id = p.id
-			WHERE p.metric = s.metric AND p.valid @> s.at AND coalesce(c.country = l.country, c.country IS NULL) AND coalesce(c.stage = stage, true)
+			WHERE p.metric = s.metric AND p.valid @> s.at AND coalesce(c.country = l.country, c.country IS NULL) AND coalesce(c.stage = e.entered, true)
 			ORDER BY p.priority DESC, p.id LIMIT 1)
-		FROM unnest(s.stages) stage)
+		FROM unnest(s.stages) e (entered))
 	FROM starts() s
 	JOIN leadflow.leads l ON l.id = s.lead_id
 $$;
