@@ -842,6 +842,11 @@ BEGIN
 		FROM leadflow.stage_history h
 		LEFT JOIN leadflow.stages g ON g.name = h.to_stage
 		WHERE h.lead_id BETWEEN $1 AND $2
+	), episode AS MATERIALIZED (
+		SELECT k.id, e.started_at, e.stopped_at, e.answered
+		FROM clock k
+		JOIN leadflow._oracle_episodes($1, $2) e ON e.lead_id = k.lead_id AND e.activity_id = k.activity_id AND e.started_at = k.started_at
+		WHERE k.metric = 'next_response'
 	),
 	--
 	-- Starts
@@ -860,10 +865,7 @@ BEGIN
 			WHEN 'time_to_review' THEN false
 			ELSE h.category = 'handoff' AND h.came_from <> 'handoff' END
 		UNION ALL
-		SELECT k.id, e.started_at
-		FROM clock k
-		JOIN leadflow._oracle_episodes($1, $2) e ON e.lead_id = k.lead_id AND e.activity_id = k.activity_id AND e.started_at = k.started_at
-		WHERE k.metric = 'next_response'
+		SELECT e.id, e.started_at FROM episode e
 		UNION ALL
 		SELECT k.id, r.opened_at
 		FROM clock k
@@ -928,8 +930,7 @@ BEGIN
 		LEFT JOIN moved m ON m.id = k.id
 		LEFT JOIN merged x ON x.id = k.id
 		LEFT JOIN done d ON d.id = k.id
-		LEFT JOIN leadflow._oracle_episodes($1, $2) o ON k.metric = 'next_response'
-			AND o.lead_id = k.lead_id AND o.activity_id = k.activity_id AND o.started_at = k.started_at
+		LEFT JOIN episode o ON o.id = k.id
 		LEFT JOIN leadflow.reviews r ON r.id = k.review_id AND r.lead_id = k.lead_id AND k.metric = 'time_to_review'
 		CROSS JOIN LATERAL (
 			SELECT coalesce(m.at, x.at) AS at, m.at IS NOT NULL AND m.fulfilled AS fulfilled
