@@ -23,13 +23,8 @@ CREATE OR REPLACE TRIGGER sla_policies_validate
 	FOR EACH ROW EXECUTE FUNCTION leadflow._sla_policy_validate();
 -- Who agreed, agreed to all of it but to when it ends.
 CREATE OR REPLACE TRIGGER sla_policies_edited AFTER UPDATE ON leadflow.sla_policies
-	FOR EACH ROW WHEN ((OLD.id, OLD.name, OLD.metric, OLD.team, OLD.target, OLD.target_count, OLD.target_rate, OLD.within,
-			OLD.calendar_id, OLD.condition::text, OLD.priority, OLD.warn_fraction, OLD.on_breach,
-			lower(OLD.valid), lower_inc(OLD.valid))
-		IS DISTINCT FROM
-		(NEW.id, NEW.name, NEW.metric, NEW.team, NEW.target, NEW.target_count, NEW.target_rate, NEW.within,
-			NEW.calendar_id, NEW.condition::text, NEW.priority, NEW.warn_fraction, NEW.on_breach,
-			lower(NEW.valid), lower_inc(NEW.valid)))
+	FOR EACH ROW WHEN (to_jsonb(OLD) - 'valid' <> to_jsonb(NEW) - 'valid'
+		OR lower(OLD.valid) IS DISTINCT FROM lower(NEW.valid) OR lower_inc(OLD.valid) <> lower_inc(NEW.valid))
 	EXECUTE FUNCTION leadflow._sla_policy_edited();
 -- What clocks are due by: to end a version, or what else it says, is nothing to those that run.
 CREATE OR REPLACE TRIGGER sla_policies_correct

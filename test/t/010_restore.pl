@@ -163,7 +163,12 @@ $node->safe_psql('original', q{
 	DELETE FROM leadflow.activity_kinds WHERE kind = 'linkedin_message';
 	INSERT INTO leadflow.activity_kinds (kind, role) VALUES ('demo_video', 'engagement');
 	DELETE FROM leadflow.stage_reasons WHERE reason = 'student';
-	UPDATE leadflow.sla_policies SET target = target * 2 WHERE id = (SELECT min(id) FROM leadflow.sla_policies);
+	UPDATE leadflow.sla_policies SET target = target * 2 WHERE id = 1;
+	SELECT leadflow.approve_policy(1, 'marketing', 1), leadflow.approve_policy(1, 'sales', 2);
+	SELECT leadflow.change_policy(name, '6 hours', '2026-03-10') FROM leadflow.sla_policies WHERE id = 2;
+	INSERT INTO leadflow.sla_policies (name, metric, target_count, within, condition, valid) VALUES ('try', 'attempts', 3, '5 days', '$.score > 10', '[2026-03-15,2026-12-31]');
+	INSERT INTO leadflow.sla_policies (name, metric, target_count, calendar_id) SELECT 'enough', 'mql_volume', 40, id FROM leadflow.calendars WHERE name = 'office';
+	UPDATE leadflow.team_members SET calendar_id = (SELECT id FROM leadflow.calendars WHERE name = 'office') WHERE id = 2;
 	INSERT INTO leadflow.calendar_holidays (calendar_id, day, name) SELECT id, '2026-12-24', 'Holiday' FROM leadflow.calendars WHERE name = 'office';
 
 	INSERT INTO leadflow.leads (external_id, email, full_name, company, job_title, company_size, country, source, campaign_id, attributes)
