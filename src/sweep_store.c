@@ -336,7 +336,8 @@ sweep_announce_leads(Sweep *sweep, const IdSet *leads)
 	engine_plan_by_index();
 	values[0] = TimestampTzGetDatum(sweep->at);
 	values[1] = int8_array(leads->ids, leads->n);
-	values[2] = Int64GetDatum(sweep->left);
+	/* so that what follows from them can be done in this run, too, and what an earlier one has left */
+	values[2] = Int64GetDatum(sweep->left / 2);
 	n = (int) engine_query(&find, values, NULL);
 	clocks = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * (n + 1));
 	for (int i = 0; i < n; i++)

@@ -14,7 +14,7 @@ COMMENT ON FUNCTION leadflow._routed_owner(bigint) IS
 -- C has the same: handoff_was_passed_on().
 CREATE OR REPLACE FUNCTION leadflow._was_passed_on(why text) RETURNS boolean
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	AS $$ SELECT $1 IN ('reassigned', 'taken over', 'service level breached') $$;
+	AS $$ SELECT $1 OPERATOR(pg_catalog.=) ANY ('{reassigned,taken over,service level breached}'::pg_catalog.text[]) $$;
 COMMENT ON FUNCTION leadflow._was_passed_on(text) IS
 'Internal. handoffs.why: is it of a lead that changed hands within sales, and was not given to sales by that?';
 

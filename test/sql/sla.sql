@@ -277,7 +277,7 @@ GRANT USAGE ON SCHEMA leadflow TO regress_leadflow_sweeper;
 SET ROLE regress_leadflow_sweeper;
 SELECT * FROM leadflow.check_sla();
 RESET ROLE;
-GRANT EXECUTE ON FUNCTION leadflow.check_sla(timestamptz) TO regress_leadflow_sweeper;
+GRANT EXECUTE ON FUNCTION leadflow.check_sla(timestamptz, integer) TO regress_leadflow_sweeper;
 BEGIN;
 INSERT INTO leadflow.activities (lead_id, kind, occurred_at) VALUES (48, 'call', '2026-06-30 11:00+00');
 SET LOCAL ROLE regress_leadflow_sweeper;
@@ -359,7 +359,7 @@ SELECT leadflow.unschedule();
 
 -- Nobody but those who are to.
 SELECT p.oid::regprocedure FROM pg_proc p
-WHERE p.oid IN ('leadflow.check_sla(timestamptz)'::regprocedure, 'leadflow.schedule(text)'::regprocedure, 'leadflow.unschedule()'::regprocedure)
+WHERE p.oid IN ('leadflow.check_sla(timestamptz, integer)'::regprocedure, 'leadflow.schedule(text)'::regprocedure, 'leadflow.unschedule()'::regprocedure)
 	AND has_function_privilege('pg_monitor', p.oid, 'EXECUTE');
 
 SELECT * FROM leadflow.verify();
