@@ -138,6 +138,7 @@ review_due(TimestampTz at, int limit, int *n)
 	values[0] = TimestampTzGetDatum(at);
 	values[1] = Int64GetDatum(limit);
 	review_enter(&engine);
+	engine_plan_in_order();
 	*n = (int) engine_query(&due, values, NULL);
 	leads = MemoryContextAlloc(caller, sizeof(int64) * Max(*n, 1));
 	for (int i = 0; i < *n; i++)

@@ -122,6 +122,17 @@ engine_plan_by_index(void)
 }
 
 /*
+ * For statements that take what comes first along an index: nothing that looks at all the rest before.
+ * Until engine_leave().
+ */
+void
+engine_plan_in_order(void)
+{
+	pin_setting("enable_sort", "off");
+	pin_setting("enable_bitmapscan", "off");
+}
+
+/*
  * For statements that write values as text: the same for every session.  Until
  * engine_leave().
  */

@@ -41,6 +41,7 @@ extern void engine_leave(EngineContext *context);
 extern int	engine_hold(void);	/* settings alone, until _release(): for what enters many times */
 extern void engine_release(int level);
 extern void engine_plan_by_index(void); /* until engine_leave() */
+extern void engine_plan_in_order(void); /* until engine_leave() */
 extern void engine_pin_texts(void); /* until engine_leave() */
 extern void engine_plan_in_bulk(void);	/* until engine_leave() */
 extern Snapshot engine_snapshot(void);

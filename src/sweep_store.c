@@ -312,6 +312,7 @@ sweep_announce(Sweep *sweep)
 
 	engine_enter(&engine);
 	engine_plan_by_index();
+	engine_plan_in_order();
 	if (sweep->left > 0)
 		announce(&breaches, sweep);
 	if (sweep->left > 0)
@@ -366,6 +367,7 @@ take_leads(EngineStatement *statement, Datum *values, IdSet *leads)
 
 	engine_enter(&engine);
 	engine_plan_by_index();
+	engine_plan_in_order();
 	n = engine_query(statement, values, NULL);
 	MemoryContextSwitchTo(caller);
 	for (uint64 r = 0; r < n; r++)
