@@ -27,7 +27,7 @@ COMMENT ON COLUMN leadflow.team_members.active IS 'False: gets no leads and may 
 COMMENT ON COLUMN leadflow.team_members.weight IS 'Share in round robin where the queue gives none (0 = none).';
 COMMENT ON COLUMN leadflow.team_members.capacity IS 'Leads in hand at most; NULL = no limit.';
 COMMENT ON COLUMN leadflow.team_members.calendar_id IS 'Working hours (calendars.id, which cannot be deleted meanwhile); NULL = always.';
-COMMENT ON COLUMN leadflow.team_members.manager_id IS 'Who leads the member; stored for escalations to come: nobody is told by it yet.';
+COMMENT ON COLUMN leadflow.team_members.manager_id IS 'Who leads the member, and is told of breaches of service levels that are the member''s; NULL = nobody.';
 COMMENT ON COLUMN leadflow.team_members.booking_url IS 'Where a lead books a meeting.';
 COMMENT ON COLUMN leadflow.team_members.attributes IS 'Anything a site wants to know of the member.';
 COMMENT ON COLUMN leadflow.team_members.reviewer IS 'May vote on rejections (where impartial); false: never.';
