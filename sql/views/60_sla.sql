@@ -28,16 +28,8 @@ SELECT
 	date_part('epoch', greatest(coalesce(c.stopped_at, n.now), c.started_at) - c.started_at) / 3600 AS wall_hours,
 	CASE
 		WHEN c.state = 'cancelled' OR c.due_at >= coalesce(c.stopped_at, n.now) THEN 0
-		WHEN c.counted_from <= c.due_at AND c.calendar_id IS NULL THEN
-			date_part('epoch', coalesce(c.stopped_at, n.now) - c.due_at) / 3600
-		WHEN c.counted_from <= c.due_at THEN
-			date_part('epoch', leadflow.business_time(c.calendar_id, c.due_at, coalesce(c.stopped_at, n.now))) / 3600
-		-- it stood still since, or counts in another calendar
-		ELSE greatest(date_part('epoch', c.carried) - date_part('epoch', c.target) + CASE
-			WHEN c.counted_from >= coalesce(c.stopped_at, n.now) THEN 0
-			WHEN c.calendar_id IS NULL THEN date_part('epoch', coalesce(c.stopped_at, n.now) - c.counted_from)
-			ELSE date_part('epoch', leadflow.business_time(c.calendar_id, c.counted_from, coalesce(c.stopped_at, n.now)))
-		END, 0) / 3600
+		WHEN c.calendar_id IS NULL THEN date_part('epoch', coalesce(c.stopped_at, n.now) - c.due_at) / 3600
+		ELSE date_part('epoch', leadflow.business_time(c.calendar_id, c.due_at, coalesce(c.stopped_at, n.now))) / 3600
 	END AS overdue_hours,
 	nullif(c.warn_at, 'infinity') AS warn_at,
 	k.name AS calendar,
@@ -96,7 +88,7 @@ COMMENT ON COLUMN leadflow.sla_status.due_at IS 'Until when it is in time, that 
 COMMENT ON COLUMN leadflow.sla_status.stopped_at IS 'When what it waits for happened, or the lead left; NULL = it runs.';
 COMMENT ON COLUMN leadflow.sla_status.elapsed_hours IS 'Hours that counted from the start to the stop or now: in the calendar of whoever it counted for, pauses left out.';
 COMMENT ON COLUMN leadflow.sla_status.wall_hours IS 'Hours from the start to the stop or now, around the clock, pauses included.';
-COMMENT ON COLUMN leadflow.sla_status.overdue_hours IS 'Hours by which the stop or now is too late, counted as elapsed_hours; 0 = in time or cancelled, or late by hours that do not count (state decides).';
+COMMENT ON COLUMN leadflow.sla_status.overdue_hours IS 'Hours from due_at to the stop or now, in the clock''s calendar; 0 = in time or cancelled, or late by hours that do not count (state decides).';
 COMMENT ON COLUMN leadflow.sla_status.warn_at IS 'When it warns; NULL = never, or paused without an end.';
 COMMENT ON COLUMN leadflow.sla_status.calendar IS 'Name of the calendar that it counts in now, or did last; NULL = around the clock.';
 COMMENT ON COLUMN leadflow.sla_status.clock_id IS 'Clock (sla_clocks.id).';

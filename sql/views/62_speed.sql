@@ -133,7 +133,8 @@ SELECT
 	CASE WHEN c.mql_at IS NOT NULL THEN
 		date_part('epoch', greatest(c.mql_at, c.inquiry_at) - c.inquiry_at) / 3600 END AS qualifying_hours,
 	date_part('epoch', c.first_touch_at - c.inquiry_at) / 3600 AS total_hours,
-	date_part('epoch', greatest(c.first_contact_at - c.assigned_at, '0')) / 3600 AS contact_hours,
+	CASE WHEN c.first_contact_at IS NOT NULL THEN
+		date_part('epoch', greatest(c.first_contact_at, c.assigned_at) - c.assigned_at) / 3600 END AS contact_hours,
 	k.name AS calendar,
 	c.queue,
 	c.cycle,

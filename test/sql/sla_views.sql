@@ -1,0 +1,303 @@
+--
+-- Reports on service levels, on a small world whose figures can be worked out by hand.
+--
+\set VERBOSITY terse
+SET timezone = 'Pacific/Auckland';	-- not the site's
+SET datestyle = 'ISO, YMD';
+SET client_min_messages = warning;
+UPDATE leadflow.settings SET time_zone = 'Europe/Berlin';
+DELETE FROM leadflow.sla_policies;
+INSERT INTO leadflow.calendars (id, name, time_zone) VALUES (901, 'desk', 'Europe/Berlin');
+INSERT INTO leadflow.calendar_hours (calendar_id, weekday, opens, closes) SELECT 901, d, '09:00', '17:00' FROM generate_series(1, 5) d;
+INSERT INTO leadflow.calendar_holidays (calendar_id, day, name) VALUES (901, '2026-04-03', 'Good Friday'), (901, '2026-04-06', 'Easter Monday');
+INSERT INTO leadflow.team_members (id, full_name, email, team, calendar_id) VALUES
+	(911, 'Mia', 'mia@example.com', 'marketing', NULL), (912, 'Ann', 'ann@example.com', 'sales', 901), (913, 'Bob', 'bob@example.com', 'sales', NULL),
+	(914, 'Lea', 'lea@example.com', 'leadership', NULL), (915, 'Leo', 'leo@example.com', 'leadership', NULL);
+
+--
+-- sla_status: Monday 30 March 2026, 10:00 in Berlin (08:00 UTC), where the clocks went forward the night
+-- before. Clocks are written as the engine would, so that each case is there.
+--
+BEGIN;
+INSERT INTO leadflow.sla_policies (id, name, metric, target, calendar_id) VALUES (921, 'Call', 'time_to_first_touch', '4 hours', 901);
+INSERT INTO leadflow.sla_policies (id, name, metric, target_count, within) VALUES (922, 'Try', 'attempts', 3, '5 days');
+SET LOCAL session_replication_role = replica;
+INSERT INTO leadflow.leads (id, full_name, company, stage, stage_since, created_at)
+SELECT i, 'Lead ' || i, 'Corp', 'sql', '2026-03-27 15:00Z', '2026-03-01Z' FROM generate_series(1, 12) i;
+INSERT INTO leadflow.sla_clocks (id, lead_id, policy_id, metric, member_id, state, started_at, due_at, stopped_at, warn_at, calendar_id, target,
+	target_count, counted_from, carried) VALUES
+	-- Friday 16:00 in Berlin: an hour on Friday, an hour on Monday; two are left
+	(1, 1, 921, 'time_to_first_touch', 912, 'running', '2026-03-27 15:00Z', '2026-03-30 10:00Z', NULL, NULL, 901, '4:00', NULL, '2026-03-27 15:00Z', '0'),
+	-- the warning is due at this instant
+	(2, 2, 921, 'time_to_first_touch', 912, 'running', '2026-03-27 15:00Z', '2026-03-30 10:00Z', NULL, '2026-03-30 08:00Z', 901, '4:00', NULL, '2026-03-27 15:00Z', '0'),
+	-- due at this instant, and half an hour ago
+	(3, 3, 921, 'time_to_first_touch', 912, 'running', '2026-03-27 15:00Z', '2026-03-30 08:00Z', NULL, NULL, 901, '2:00', NULL, '2026-03-27 15:00Z', '0'),
+	(4, 4, 921, 'time_to_first_touch', 912, 'warning', '2026-03-27 15:00Z', '2026-03-30 07:30Z', NULL, '2026-03-30 07:00Z', 901, '1:30', NULL, '2026-03-27 15:00Z', '0'),
+	-- paused since Friday 16:30, until Tuesday 9:00 and without an end; and paused after it was due
+	(5, 5, 921, 'time_to_first_touch', 912, 'paused', '2026-03-27 15:00Z', '2026-03-31 10:30Z', NULL, '2026-03-31 09:30Z', 901, '4:00', NULL, '2026-03-31 07:00Z', '0:30'),
+	(6, 6, 921, 'time_to_first_touch', 912, 'running', '2026-03-27 15:00Z', 'infinity', NULL, 'infinity', 901, '4:00', NULL, 'infinity', '0:30'),
+	(7, 7, 921, 'time_to_first_touch', 913, 'breached', '2026-03-27 15:00Z', '2026-03-30 07:30Z', NULL, NULL, 901, '1:30', NULL, '2026-03-27 15:00Z', '0'),
+	-- a day around the clock with one owner, then half an hour of the desk with another
+	(8, 8, 921, 'time_to_first_touch', 912, 'met', '2026-03-28 15:00Z', '2026-03-31 07:00Z', '2026-03-30 07:30Z', NULL, 901, '32:00', NULL, '2026-03-29 15:00Z', '24:00'),
+	(9, 9, 921, 'time_to_first_touch', 912, 'cancelled', '2026-03-27 15:00Z', '2026-03-30 10:00Z', '2026-03-28 10:00Z', NULL, 901, '4:00', NULL, '2026-03-27 15:00Z', '0'),
+	-- answered too late: by nothing that counts, and by half an hour
+	(10, 9, 921, 'time_to_first_touch', 912, 'breached', '2026-03-27 15:00Z', '2026-03-27 16:00Z', '2026-03-28 10:00Z', NULL, 901, '1:00', NULL, '2026-03-27 15:00Z', '0'),
+	(11, 9, 921, 'time_to_first_touch', NULL, 'breached', '2026-03-27 15:00Z', '2026-03-27 16:00Z', '2026-03-30 07:30Z', NULL, 901, '1:00', NULL, '2026-03-27 15:00Z', '0'),
+	-- around the clock, over the hour that isn't
+	(12, 10, 922, 'attempts', 913, 'running', '2026-03-28 22:00Z', '2026-04-02 22:00Z', NULL, NULL, NULL, '5 days', 3, '2026-03-28 22:00Z', '0'),
+	-- of an activity that is dated three minutes ahead
+	(13, 11, 921, 'time_to_first_touch', 912, 'running', '2026-03-30 08:03Z', '2026-03-30 12:03Z', NULL, NULL, 901, '4:00', NULL, '2026-03-30 08:03Z', '0');
+INSERT INTO leadflow.sla_pauses (lead_id, paused_at, until, reason, merged_from) VALUES
+	(5, '2026-03-27 15:30Z', '2026-03-30 07:00Z', 'over the weekend', NULL), (5, '2026-03-27 16:00Z', '2026-03-31 07:00Z', 'on a train', NULL),
+	(6, '2026-03-27 15:30Z', NULL, 'ill', NULL), (6, '2026-03-27 15:45Z', NULL, 'of a duplicate', 99), (7, '2026-03-30 07:45Z', NULL, 'late', NULL);
+INSERT INTO leadflow.activities (lead_id, occurred_at, recorded_at, kind, voided_at, void_reason) VALUES
+	(10, '2026-03-28 21:59Z', '2026-03-29Z', 'call', NULL, NULL), (10, '2026-03-28 22:00Z', '2026-03-29Z', 'call', NULL, NULL),
+	(10, '2026-03-29 07:00Z', '2026-03-29 07:00Z', 'email_sent', NULL, NULL), (10, '2026-03-29 08:00Z', '2026-03-29 08:00Z', 'call', '2026-03-29 09:00Z', 'wrong number'),
+	(10, '2026-03-29 09:00Z', '2026-03-29 09:00Z', 'page_view', NULL, NULL);
+SET LOCAL leadflow.clock = '2026-03-30 08:00Z';
+SELECT clock_id AS clock, state, due_at AT TIME ZONE 'UTC' AS due_utc, elapsed_hours AS elapsed, wall_hours AS wall, overdue_hours AS overdue,
+	remaining_hours AS remaining, target_hours AS target, resumes_at AT TIME ZONE 'UTC' AS resumes_utc, pause_reason, target_count AS count, touches
+FROM leadflow.sla_status ORDER BY clock_id;
+-- a microsecond later
+SET LOCAL leadflow.clock = '2026-03-30 08:00:00.000001Z';
+SELECT clock_id, state FROM leadflow.sla_status WHERE clock_id = 3;
+-- The pause that has an end is over at that end; the clock goes on from where it stood.
+SET LOCAL leadflow.clock = '2026-03-31 06:59:59Z';
+SELECT clock_id, state, elapsed_hours, remaining_hours FROM leadflow.sla_status WHERE clock_id = 5;
+SET LOCAL leadflow.clock = '2026-03-31 07:00Z';
+SELECT clock_id, state, elapsed_hours, remaining_hours, pause_reason FROM leadflow.sla_status WHERE clock_id = 5;
+SET LOCAL leadflow.clock = '2026-03-31 09:00Z';
+SELECT clock_id, state, elapsed_hours, remaining_hours, overdue_hours FROM leadflow.sla_status WHERE clock_id IN (5, 6) ORDER BY 1;
+SELECT lead_id, policy, metric, team, member, calendar, warn_at, full_name, company, stage FROM leadflow.sla_status WHERE clock_id IN (6, 12) ORDER BY clock_id;
+
+-- Paused is open.
+SET LOCAL leadflow.clock = '2026-03-30 08:00Z';
+SELECT month_start, policy, metric, member, clocks, met, breached, open, attainment, p50_hours, p95_hours
+FROM leadflow.sla_attainment_monthly ORDER BY policy, member;
+-- ... and a clock's month is the site's: 31 March, 22:00 UTC, is April in Berlin.
+UPDATE leadflow.sla_clocks SET started_at = '2026-03-31 22:00Z' WHERE id = 12;
+UPDATE leadflow.sla_clocks SET started_at = '2026-03-31 21:59:59Z' WHERE id = 13;
+SELECT month_start, policy, member, clocks FROM leadflow.sla_attainment_monthly WHERE member IS NOT NULL ORDER BY 1, 2, 3;
+ROLLBACK;
+
+--
+-- speed_to_lead: by the engine. The rep's calendar is Ann's desk; Bob works around the clock.
+--
+CREATE VIEW public.speed AS
+SELECT lead_id AS lead, inquiry_at AT TIME ZONE 'UTC' AS inquiry, mql_at AT TIME ZONE 'UTC' AS mql, handed_off_at AT TIME ZONE 'UTC' AS handed_off,
+	assigned_at AT TIME ZONE 'UTC' AS assigned, first_touch_at AT TIME ZONE 'UTC' AS first_touch, first_contact_at AT TIME ZONE 'UTC' AS first_contact,
+	round(marketing_hours::numeric, 3) AS marketing, round(qualifying_hours::numeric, 3) AS qualifying, round(routing_hours::numeric, 3) AS routing,
+	round(response_hours::numeric, 3) AS response, round(response_business_hours::numeric, 3) AS business, round(contact_hours::numeric, 3) AS contact,
+	round(total_hours::numeric, 3) AS total, owner, band, cycle
+FROM leadflow.speed_to_lead;
+CREATE PROCEDURE public.born(id bigint, owner bigint, created timestamptz) LANGUAGE sql AS $$
+	INSERT INTO leadflow.leads (id, full_name, owner_id, created_at) VALUES (id, 'Lead ' || id, owner, created);
+$$;
+CREATE PROCEDURE public.move(id bigint, stage text, who text DEFAULT 'mia') LANGUAGE sql AS $$
+	UPDATE leadflow.leads l SET stage = move.stage, stage_by = who || '@example.com',
+		stage_reason = CASE move.stage WHEN 'rejected' THEN 'no_need' WHEN 'nurture' THEN 'not_now' END,
+		revisit_on = CASE move.stage WHEN 'nurture' THEN (leadflow.now() + interval '90 days')::date END
+	WHERE l.id = move.id;
+$$;
+CREATE PROCEDURE public.act(id bigint, kind text, at timestamptz DEFAULT leadflow.now()) LANGUAGE sql AS $$
+	INSERT INTO leadflow.activities (lead_id, kind, occurred_at) VALUES (id, kind, at);
+$$;
+
+-- 1: asks for a demo on Friday, 16:50 in Berlin; Ann calls on Monday, 9:04, and gets through at 9:30: 14 minutes of
+-- her time, 63:14 hours of the lead's, one of the night having 23.
+SET leadflow.clock = '2026-03-26 10:00Z';
+CALL born(1, 912, '2026-03-26 10:00Z');
+CALL act(1, 'page_view');
+SET leadflow.clock = '2026-03-27 15:50Z';
+CALL act(1, 'demo_request');
+SET leadflow.clock = '2026-03-30 07:04Z';
+CALL act(1, 'call');
+SET leadflow.clock = '2026-03-30 07:30Z';
+CALL act(1, 'call_connected');
+SELECT * FROM speed \gx
+-- 16: handed over half an hour after April began in Berlin
+SET leadflow.clock = '2026-03-31 22:30Z';
+CALL born(16, 912, '2026-03-31 22:00Z');
+CALL move(16, 'mql'); CALL move(16, 'sql');
+-- 2: clicks a mail, becomes an MQL by hand 3 hours later, is handed over half an hour after that; touched after 5 minutes sharp.
+-- 3: nothing came from it but its creation; touched a microsecond later than that.
+-- 4: nobody is there for half an hour; touched after 15 minutes.
+-- 5: nobody has touched it; nobody is there for 6, either, but Bob calls it while it waits.
+SET leadflow.clock = '2026-04-01 06:00Z';
+CALL born(2, 913, '2026-03-31 06:00Z');
+CALL act(2, 'page_view', '2026-03-31 06:00Z');
+CALL act(2, 'email_click');
+CALL born(3, 913, '2026-04-01 06:00Z');
+CALL born(4, NULL, '2026-04-01 06:00Z');
+CALL born(5, 912, '2026-04-01 06:00Z');
+CALL born(6, NULL, '2026-04-01 06:00Z');
+SET leadflow.clock = '2026-04-01 09:00Z';
+CALL move(2, 'mql'); CALL move(3, 'mql'); CALL move(4, 'mql'); CALL move(5, 'mql'); CALL move(6, 'mql');
+SET leadflow.clock = '2026-04-01 09:30Z';
+UPDATE leadflow.team_members SET active = false WHERE team <> 'marketing';
+CALL move(4, 'sql'); CALL move(6, 'sql');
+UPDATE leadflow.team_members SET active = true;
+CALL move(2, 'sql'); CALL move(3, 'sql'); CALL move(5, 'sql');
+SET leadflow.clock = '2026-04-01 09:35Z';
+CALL act(2, 'call'); CALL act(6, 'email_sent');
+SET leadflow.clock = '2026-04-01 09:35:00.000001Z';
+CALL act(3, 'email_sent');
+SET leadflow.clock = '2026-04-01 10:00Z';
+SELECT leadflow.claim_next('sales', 913) + leadflow.claim_next('sales', 913) AS both;
+SET leadflow.clock = '2026-04-01 10:15Z';
+CALL act(4, 'call_connected');
+SELECT lead, inquiry, marketing, qualifying, routing, response, business, contact, total, owner, band FROM speed WHERE lead BETWEEN 2 AND 6 ORDER BY 1;
+-- A touch that is recorded late counts from when it was; voided, it never was. One before the hand-off is none.
+CALL act(5, 'call', '2026-04-01 09:40Z');
+CALL act(5, 'call', '2026-04-01 09:29Z');
+SELECT lead, first_touch, response, band FROM speed WHERE lead = 5;
+UPDATE leadflow.activities SET voided_at = leadflow.now(), void_reason = 'not they' WHERE lead_id = 5 AND occurred_at = '2026-04-01 09:40Z';
+SELECT lead, first_touch, response, band FROM speed WHERE lead = 5;
+-- 7: Ann has it for an hour, then Bob, who calls at once: the lead waited an hour, and Bob answered.
+SET leadflow.clock = '2026-04-02 08:00Z';
+CALL born(7, 912, '2026-04-02 08:00Z');
+CALL act(7, 'contact_request');
+SET leadflow.clock = '2026-04-02 09:00Z';
+UPDATE leadflow.leads SET owner_id = 913 WHERE id = 7;
+SET leadflow.clock = '2026-04-02 09:01Z';
+CALL act(7, 'call');
+SELECT lead, inquiry, assigned, response, business, owner, band FROM speed WHERE lead = 7;
+-- 8: rejected at once and overturned, it is handed over twice in one cycle: the lead has waited since the first time.
+-- Then it is recycled, and another cycle is another wait; the first stays where it was in the months.
+SET leadflow.clock = '2026-04-07 08:00Z';	-- Tuesday after Easter
+CALL born(8, 912, '2026-04-07 07:00Z');
+CALL act(8, 'quote_request');
+CALL move(8, 'rejected', 'ann');
+SET leadflow.clock = '2026-04-07 10:00Z';
+SELECT votes_needed FROM leadflow.review(8, 'overturn', 'lea@example.com');
+SELECT outcome, stage FROM leadflow.review(8, 'overturn', 'leo@example.com');
+SET leadflow.clock = '2026-04-07 10:30Z';
+CALL act(8, 'call');
+SELECT lead, inquiry, mql, handed_off, assigned, first_touch, response, business, owner, cycle FROM speed WHERE lead = 8;
+CALL move(8, 'nurture', 'bob');
+-- what came before is of the cycle before; a page view is what there is of this one
+SET leadflow.clock = '2026-05-04 08:00Z';
+CALL act(8, 'page_view');
+CALL move(8, 'mql');
+SET leadflow.clock = '2026-05-04 08:30Z';
+CALL move(8, 'sql');
+SET leadflow.clock = '2026-05-04 09:00Z';
+CALL act(8, 'email_reply');
+SELECT lead, inquiry, mql, handed_off, first_touch, first_contact, marketing, response, cycle FROM speed WHERE lead = 8;
+-- 9: taken back because its evidence was voided, untouched, and qualified anew in the same cycle: that hand-off counts.
+SET leadflow.clock = '2026-04-08 08:00Z';
+CALL born(9, 913, '2026-04-08 08:00Z');
+CALL act(9, 'demo_request');
+SET leadflow.clock = '2026-04-08 09:00Z';
+UPDATE leadflow.activities SET voided_at = leadflow.now(), void_reason = 'bot' WHERE lead_id = 9;
+SET leadflow.clock = '2026-04-08 10:00Z';
+CALL act(9, 'contact_request');
+SET leadflow.clock = '2026-04-08 10:10Z';
+CALL act(9, 'call');
+SELECT lead, inquiry, mql, handed_off, response, band, cycle FROM speed WHERE lead = 9;
+-- 10: imported as handed over, created by its row later than that; touched since.
+INSERT INTO leadflow.leads (id, full_name, stage, stage_since, owner_id) VALUES (10, 'Lead 10', 'sql', '2026-04-08 09:00Z', 913);
+CALL act(10, 'call', '2026-04-08 09:10Z');
+SELECT lead, inquiry, mql, handed_off, assigned, response, band FROM speed WHERE lead = 10;
+-- 11 and 12 are one: 12 had been handed over and touched, 11 is kept. 13 and 14: the duplicate's hand-off goes on in the lead that is kept.
+SET leadflow.clock = '2026-04-09 08:00Z';
+CALL born(11, 912, '2026-04-09 07:00Z');
+CALL born(12, 913, '2026-04-09 07:30Z');
+CALL born(13, 912, '2026-04-09 07:00Z');
+CALL born(14, 913, '2026-04-09 07:30Z');
+CALL act(12, 'demo_request'); CALL act(14, 'demo_request');
+SET leadflow.clock = '2026-04-09 08:10Z';
+CALL act(12, 'call');
+CALL move(12, 'accepted', 'bob');
+SET leadflow.clock = '2026-04-09 09:00Z';
+SELECT leadflow.merge_leads(11, 12), leadflow.merge_leads(13, 14);
+SET leadflow.clock = '2026-04-09 10:00Z';
+CALL act(13, 'call');
+SELECT lead, inquiry, mql, handed_off, first_touch, response, owner, band FROM speed WHERE lead IN (11, 13) ORDER BY 1;
+-- One that was never handed over has no row, and nobody else has two; parts add up, none is negative.
+CALL born(15, 912, '2026-04-09 07:00Z');
+CALL move(15, 'accepted', 'ann');
+SELECT count(*) AS leads, count(DISTINCT lead_id) AS different, count(*) FILTER (WHERE lead_id = 15) AS self_sourced,
+	count(*) FILTER (WHERE abs(marketing_hours + routing_hours + response_hours - total_hours) > 1e-9) AS differ,
+	count(*) FILTER (WHERE least(marketing_hours, qualifying_hours, routing_hours, response_hours, response_business_hours, contact_hours) < 0) AS negative
+FROM leadflow.speed_to_lead;
+-- The months: 8 counts in April and in May, the others once.
+SELECT month_start, owner, handed_off, assigned, touched, contacted, touched_0_5, touched_5_15, touched_15_60, touched_60_up, share_0_5,
+	routing_p50_hours, round(response_p50_hours::numeric, 4) AS response_p50, round(response_p95_hours::numeric, 4) AS response_p95,
+	round(response_business_p50_hours::numeric, 4) AS business_p50, round(response_business_p95_hours::numeric, 4) AS business_p95
+FROM leadflow.speed_to_lead_monthly ORDER BY 1, 2;
+SELECT sum(touched) AS touched, sum(touched_0_5 + touched_5_15 + touched_15_60 + touched_60_up) AS in_bands FROM leadflow.speed_to_lead_monthly;
+
+--
+-- stage_durations: each visit, those of a duplicate until the merge
+--
+SELECT lead_id, stage, category, entered_at AT TIME ZONE 'UTC' AS entered_utc, left_at AT TIME ZONE 'UTC' AS left_utc, round(spent_hours::numeric, 3) AS spent,
+	from_stage, next_stage, outcome, cycle, actor, team, reason
+FROM leadflow.stage_durations WHERE lead_id IN (8, 13) ORDER BY lead_id, history_id;
+SELECT month_start, stage, visits, completed, still_there, merged, round(p50_hours::numeric, 3) AS p50, round(p95_hours::numeric, 3) AS p95,
+	round(still_there_p50_hours::numeric, 3) AS still_there_p50
+FROM leadflow.stage_durations_monthly WHERE stage IN ('mql', 'sql', 'rejected') ORDER BY 1, 2;
+SELECT (SELECT count(*) FROM leadflow.stage_durations) = count(*) AS every_visit, (SELECT sum(visits) FROM leadflow.stage_durations_monthly) = count(*) AS in_months
+FROM leadflow.stage_history;
+
+--
+-- marketing_sla_monthly. MQLs: in March 1; in April 2 to 7, 9, 12, 14, 16 and 8, whom sales sent to nurture; in May 8.
+-- Now in April besides: 17, accepted, then rejected; 18, rejected; both rejections are upheld. 19, a big company,
+-- accepted; 20, whom marketing itself sends to nurture; 21, rejected as somebody else's territory and given to another rep.
+--
+SET leadflow.clock = '2026-04-10 08:00Z';
+CALL born(17, 912, '2026-04-10 08:00Z'); CALL born(18, 912, '2026-04-10 08:00Z');
+CALL move(17, 'mql'); CALL move(18, 'mql'); CALL move(17, 'sql'); CALL move(18, 'sql');
+CALL move(17, 'accepted', 'ann'); CALL move(17, 'rejected', 'ann'); CALL move(18, 'rejected', 'ann');
+SELECT i AS lead, r.outcome FROM unnest('{17,18}'::bigint[]) i, (VALUES ('lea@example.com'), ('leo@example.com')) v (who),
+	LATERAL leadflow.review(i, 'uphold', v.who) r ORDER BY 1, 2 NULLS FIRST;
+SET leadflow.clock = '2026-04-13 08:00Z';
+CALL born(19, 912, '2026-04-13 08:00Z'); CALL born(20, 912, '2026-04-13 08:00Z'); CALL born(21, 912, '2026-04-13 08:00Z');
+UPDATE leadflow.leads SET company_size = 2000 WHERE id = 19;
+CALL move(19, 'mql'); CALL move(20, 'mql'); CALL move(21, 'mql');
+CALL move(19, 'sql'); CALL move(21, 'sql'); CALL move(20, 'nurture');
+CALL move(19, 'accepted', 'ann');
+UPDATE leadflow.leads SET stage = 'rejected', stage_reason = 'wrong_territory', stage_by = 'ann@example.com' WHERE id = 21;
+SELECT id, stage FROM leadflow.leads WHERE id BETWEEN 17 AND 21 ORDER BY 1;
+INSERT INTO leadflow.sla_policies (id, name, metric, target_count, target_rate, calendar_id, condition, valid) VALUES
+	(931, 'MQLs', 'mql_volume', 20, NULL, 901, NULL, DEFAULT),
+	-- a version that begins within a month counts from the next one on
+	(932, 'Accepted', 'accepted_volume', 4, NULL, NULL, NULL, '(,2026-04-14 22:00Z)'), (933, 'Accepted', 'accepted_volume', 8, NULL, NULL, NULL, '[2026-04-14 22:00Z,)'),
+	(934, 'Rate', 'acceptance_rate', NULL, 0.5, NULL, NULL, DEFAULT),
+	(935, 'Big', 'mql_volume', 2, NULL, 901, '$.company_size >= 1000 && $.stage == "mql" && $.cycle == 1', DEFAULT),
+	-- one that errs holds for nobody; and one that begins with the site's April
+	(936, 'Errs', 'mql_volume', 1, NULL, NULL, 'strict $.no.such.key > 1', '[2026-03-31 22:00Z,2026-04-30 22:00Z)'),
+	(937, 'Later', 'mql_volume', 1, NULL, NULL, NULL, '[2026-05-31 22:00Z,)');
+SET leadflow.clock = '2026-05-05 10:00Z';
+SELECT month_start, policy, metric, target, gross, round(net::numeric, 4) AS net, round(attainment::numeric, 4) AS attainment, attainment_gross, team, policy_id
+FROM leadflow.marketing_sla_monthly ORDER BY policy, month_start;
+SELECT month_start, mqls, mqls_net, accepted, accepted_net, rejected, nurtured, decided, decided_net, undecided, upheld
+FROM leadflow.marketing_sla_monthly WHERE policy = 'MQLs' ORDER BY 1;
+-- what lies ahead of its month has no row; a month without MQLs has
+SET leadflow.clock = '2026-06-30 21:59:59Z';
+SELECT month_start, policy, target, gross, net, attainment FROM leadflow.marketing_sla_monthly WHERE month_start > '2026-05-01' ORDER BY 2, 1;
+SET leadflow.clock = '2026-06-30 22:00Z';
+SELECT month_start, policy, gross FROM leadflow.marketing_sla_monthly WHERE month_start > '2026-06-01' ORDER BY 2, 1;
+
+--
+-- marketing_sla_daily: April has 22 weekdays, two of them holidays: one MQL a working day
+--
+SET leadflow.clock = '2026-04-14 10:00Z';
+SELECT day, is_working_day AS works, working_days_to_date AS days, working_days AS of, target_to_date, gross, gross_to_date, net_to_date, gap, calendar
+FROM leadflow.marketing_sla_daily WHERE policy = 'MQLs' AND month_start = '2026-04-01' AND (day <= '2026-04-15' OR day = '2026-04-30') ORDER BY day;
+-- without a calendar every day is one; so is it in a month without a working day
+SELECT day, target, round(target_to_date::numeric, 4) AS target_to_date, gross_to_date, net_to_date, round(gap::numeric, 4) AS gap FROM leadflow.marketing_sla_daily
+WHERE policy = 'Accepted' AND day IN ('2026-04-01', '2026-04-09', '2026-04-13', '2026-04-30') ORDER BY 1;
+BEGIN;
+DELETE FROM leadflow.calendar_hours WHERE calendar_id = 901;
+SELECT working_days, target_to_date FROM leadflow.marketing_sla_daily WHERE policy = 'MQLs' AND day = '2026-04-15';
+ROLLBACK;
+-- A month's last day says what the month says; a day has one row a promise; rates are not in it.
+SET leadflow.clock = '2026-05-05 10:00Z';
+SELECT d.policy, d.day, d.gross_to_date = m.gross AND d.net_to_date = m.net AND d.target_to_date = m.target AS as_the_month
+FROM leadflow.marketing_sla_daily d JOIN leadflow.marketing_sla_monthly m USING (policy_id, month_start)
+WHERE d.day = '2026-03-31' OR d.day = '2026-04-30' ORDER BY 1, 2;
+SELECT count(*) - count(DISTINCT (day, policy)) AS twice, count(*) FILTER (WHERE metric = 'acceptance_rate') AS rates,
+	count(*) FILTER (WHERE (gap IS NULL) <> (day > '2026-05-05')) AS ahead FROM leadflow.marketing_sla_daily;
+
+SELECT * FROM leadflow.verify();
