@@ -113,6 +113,7 @@ COMMENT ON COLUMN leadflow._marketing_promises.month_start IS 'First day of the 
 CREATE OR REPLACE VIEW leadflow._marketing_days WITH (security_invoker = true) AS
 SELECT
 	p.id AS policy_id,
+	m.month_start,
 	q.day,
 	count(*) AS mqls,
 	count(*) FILTER (WHERE q.upheld) AS upheld,
@@ -124,6 +125,9 @@ SELECT
 	count(q.outcome) FILTER (WHERE q.upheld) AS decided_upheld
 FROM leadflow._mqls q
 CROSS JOIN leadflow.settings g
+CROSS JOIN LATERAL (
+	SELECT date_trunc('month', q.day::timestamp)::date AS month_start
+) m
 LEFT JOIN LATERAL (
 	SELECT d.doc || jsonb_build_object(
 		'stage', 'mql',
@@ -148,13 +152,14 @@ CROSS JOIN LATERAL (
 	SELECT p.id
 	FROM leadflow.sla_policies p
 	WHERE p.metric IN ('mql_volume', 'accepted_volume', 'acceptance_rate')
-		AND p.valid @> date_trunc('month', q.day::timestamp) AT TIME ZONE g.time_zone
+		AND p.valid @> m.month_start::timestamp AT TIME ZONE g.time_zone
 		AND leadflow._condition_holds(p.condition, d.doc)
 	OFFSET 0
 ) p
-GROUP BY p.id, q.day;
+GROUP BY p.id, m.month_start, q.day;
 COMMENT ON VIEW leadflow._marketing_days IS 'Internal. One row a version of a promise and day with MQLs of its segment (key: policy_id, day).';
 COMMENT ON COLUMN leadflow._marketing_days.policy_id IS 'Version of the promise (sla_policies.id).';
+COMMENT ON COLUMN leadflow._marketing_days.month_start IS 'First day of their month.';
 COMMENT ON COLUMN leadflow._marketing_days.day IS 'Day of the MQLs, in settings.time_zone.';
 COMMENT ON COLUMN leadflow._marketing_days.mqls IS 'MQLs.';
 COMMENT ON COLUMN leadflow._marketing_days.upheld IS 'Number of those of which a review upheld a rejection.';
@@ -221,8 +226,7 @@ FROM (
 		coalesce(sum(d.decided - d.decided_upheld), 0)::bigint AS decided_net,
 		coalesce(sum(d.upheld), 0)::bigint AS upheld
 	FROM leadflow._marketing_promises p
-	LEFT JOIN leadflow._marketing_days d
-		ON d.policy_id = p.policy_id AND date_trunc('month', d.day::timestamp)::date = p.month_start
+	LEFT JOIN leadflow._marketing_days d ON d.policy_id = p.policy_id AND d.month_start = p.month_start
 	GROUP BY p.month_start, p.policy, p.metric, p.target, p.team, p.policy_id
 ) m;
 COMMENT ON VIEW leadflow.marketing_sla_monthly IS 'One row a month (in settings.time_zone) and promise of a metric that is counted by months (key: month_start, policy; its version in force when the month began), up to this month, months without an MQL too. Counts the MQLs of the month on which the promise''s condition holds, with what has become of them by now; an MQL is the first time in a cycle that a lead enters stage mql. gross counts all of them, net those of which no review upheld a rejection.';
@@ -307,8 +311,7 @@ FROM (
 		CROSS JOIN LATERAL generate_series(p.month_start::timestamp,
 			p.month_start::timestamp + interval '1 month' - interval '1 day', interval '1 day') x (day)
 		-- the month besides, so that who asks for one counts no other
-		LEFT JOIN leadflow._marketing_days d ON d.policy_id = p.policy_id AND d.day = x.day::date
-			AND date_trunc('month', d.day::timestamp)::date = p.month_start
+		LEFT JOIN leadflow._marketing_days d ON d.policy_id = p.policy_id AND d.day = x.day::date AND d.month_start = p.month_start
 		WHERE p.metric IN ('mql_volume', 'accepted_volume')
 	) e
 	WINDOW
