@@ -37,12 +37,14 @@
  * random instants the whole takes little more than half the time that it took
  * with binary searches.
  *
- * Limits: segments are computed when an instant outside the known ones is
- * first asked for, and kept: two a year for a zone with daylight saving time,
- * some 60 bytes each.  Up to the year 2100 that is some microseconds at first
- * use; up to 9999 a millisecond; up to the end of the type, the year 294276,
- * 0.1 seconds and 42 MB.  What lies in the future is what the installed time
- * zone data say today.  Dates outside the range of timestamptz are ignored.
+ * Segments are computed when an instant outside the known ones is first asked
+ * for, and kept: two a year for a zone with daylight saving time, some 60 bytes
+ * each.  They end at some point: 400 years are 20,871 weeks, and the rule that
+ * a zone ends with repeats after as long.  So what comes after the year 2200,
+ * or after the last date, is counted in cycles of 400 years.
+ *
+ * Limits: what lies in the future is what the installed time zone data say
+ * today.  Dates outside the range of timestamptz are ignored.
  *
  *-------------------------------------------------------------------------
  */
@@ -68,9 +70,14 @@
 #define FIRST_WINDOW_LO		(INT64CONST(-30) * 365 * USECS_PER_DAY)
 #define FIRST_WINDOW_HI		(INT64CONST(100) * 365 * USECS_PER_DAY)
 
+/* Zones go by rules for good from there on; and how long it takes until all repeats */
+#define RULES_SINCE			(INT64CONST(200) * 365 * USECS_PER_DAY)
+#define CYCLE				(INT64CONST(146097) * USECS_PER_DAY)
+
 /*
- * The offsets of the zone within the window [lo, hi].  Two things are searched
- * in segments, hence held as keys: where they start, and C there.
+ * The offsets of the zone within the window [lo, hi], which needn't reach
+ * further than cycle_end.  Two things are searched in segments, hence held as
+ * keys: where they start, and C there.
  */
 typedef struct ZoneSegment
 {
@@ -86,6 +93,7 @@ typedef struct CalendarZone
 	ZoneSegment *segments;
 	CalendarKeys starts;		/* the first is lo */
 	CalendarKeys worked;
+	int64		cycle_worked;	/* open time of a cycle, if it ends in the window */
 	MemoryContext context;		/* of the arrays */
 } CalendarZone;
 
@@ -320,6 +328,35 @@ append_segment(const Calendar *cal, CalendarZone *zone, TimestampTz start,
 	zone->starts.nkeys = zone->worked.nkeys = n + 1;
 }
 
+/* The segment that an instant of the window is in */
+static inline const ZoneSegment *
+segment_at(const CalendarZone *zone, TimestampTz at)
+{
+	return &zone->segments[keys_at_most(&zone->starts, at) - 1];
+}
+
+/* How many cycles an instant lies after the last one that the window has */
+static inline int64
+cycles_after(const CalendarZone *zone, TimestampTz at)
+{
+	if (likely(at <= zone->hi))
+		return 0;
+	return (at - zone->hi - 1) / CYCLE + 1;
+}
+
+/* C: open time up to an instant of the window, or after it by cycles */
+static inline int64
+worked_at(const Calendar *cal, const CalendarZone *zone, TimestampTz at)
+{
+	int64		cycles = cycles_after(zone, at);
+	const ZoneSegment *segment;
+
+	at -= cycles * CYCLE;
+	segment = segment_at(zone, at);
+	return segment->shift + local_worked(cal, at + segment->offset) +
+		cycles * zone->cycle_worked;
+}
+
 /*
  * Compute the segments of a window.  They get a memory context of their own,
  * a child of the current one until it is given to the calendar: an interrupt
@@ -400,15 +437,20 @@ build_zone(const Calendar *cal, CalendarZone *zone, TimestampTz lo,
 
 	index_keys(&zone->starts);
 	index_keys(&zone->worked);
+	zone->cycle_worked = 0;
+	if (zone->hi >= cal->cycle_end)
+		zone->cycle_worked = worked_at(cal, zone, cal->cycle_end) -
+			worked_at(cal, zone, cal->cycle_end - CYCLE);
 
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextSetParent(zone->context, cal->context);
 }
 
 /*
- * Have the segments from one instant to another.  A window that was left
- * grows by half or more, so that walking along the axis stays cheap.  C may
- * be another afterwards, by a constant: compare only values of one window.
+ * Have the segments from one instant to another, as far as they don't repeat.
+ * A window that was left grows by half or more, so that walking along the axis
+ * stays cheap.  C may be another afterwards, by a constant: compare only values
+ * of one window.
  */
 static CalendarZone *
 cover(const Calendar *cal, TimestampTz lo, TimestampTz hi)
@@ -419,6 +461,8 @@ cover(const Calendar *cal, TimestampTz lo, TimestampTz hi)
 
 	if (likely(lo >= old->lo && hi <= old->hi))
 		return old;
+	if (lo >= old->lo && old->hi >= cal->cycle_end)
+		return old;
 
 	/* the window fits into the type, but its width need not fit into int64 */
 	width = old->hi / 2 - old->lo / 2;
@@ -428,8 +472,8 @@ cover(const Calendar *cal, TimestampTz lo, TimestampTz hi)
 	else
 		lo = old->lo;
 	if (hi > old->hi)
-		hi = (LAST_TIMESTAMP - old->hi > width) ?
-			Max(hi, old->hi + width) : LAST_TIMESTAMP;
+		hi = (cal->cycle_end - old->hi > width) ?
+			Min(Max(hi, old->hi + width), cal->cycle_end) : cal->cycle_end;
 	else
 		hi = old->hi;
 
@@ -438,22 +482,6 @@ cover(const Calendar *cal, TimestampTz lo, TimestampTz hi)
 	MemoryContextDelete(old->context);
 	*old = zone;
 	return old;
-}
-
-/* The segment that an instant of the window is in */
-static inline const ZoneSegment *
-segment_at(const CalendarZone *zone, TimestampTz at)
-{
-	return &zone->segments[keys_at_most(&zone->starts, at) - 1];
-}
-
-/* C: open time up to an instant of the window */
-static inline int64
-worked_at(const Calendar *cal, const CalendarZone *zone, TimestampTz at)
-{
-	const ZoneSegment *segment = segment_at(zone, at);
-
-	return segment->shift + local_worked(cal, at + segment->offset);
 }
 
 /* ---------------------------------------------------------------------
@@ -592,6 +620,16 @@ calendar_build(Calendar *cal, pg_tz *zone_id,
 	index_keys(&cal->holiday_worked);
 	cal->always = all_open;
 
+	/* a local day may begin a day before, and end a day after its date */
+	cal->cycle_end = RULES_SINCE;
+	if (n > 0)
+		cal->cycle_end = Max(cal->cycle_end,
+							 (cal->holidays.keys[n - 1] + 2) * USECS_PER_DAY);
+	if (cal->cycle_end < LAST_TIMESTAMP - CYCLE)
+		cal->cycle_end += CYCLE;
+	else
+		cal->cycle_end = LAST_TIMESTAMP;
+
 	cal->zone = palloc(sizeof(CalendarZone));
 	build_zone(cal, cal->zone, FIRST_WINDOW_LO, FIRST_WINDOW_HI);
 }
@@ -622,6 +660,7 @@ reach(const Calendar *cal, TimestampTz from, int64 usecs, TimestampTz *result)
 	TimestampTz lo = from;
 	TimestampTz hi = from;
 	int64		worked;
+	int64		cycles = 0;
 	int			last;
 
 	if (cal->never)
@@ -657,6 +696,14 @@ reach(const Calendar *cal, TimestampTz from, int64 usecs, TimestampTz *result)
 		{
 			if (cal->week_open == 0 || zone->hi >= LAST_TIMESTAMP)
 				return false;
+			if (zone->hi >= cal->cycle_end)
+			{
+				Assert(zone->cycle_worked > 0);
+				cycles = (worked - worked_at(cal, zone, zone->hi) - 1) /
+					zone->cycle_worked + 1;
+				worked -= cycles * zone->cycle_worked;
+				break;
+			}
 			hi = zone->hi + 1;
 		}
 		else
@@ -667,6 +714,9 @@ reach(const Calendar *cal, TimestampTz from, int64 usecs, TimestampTz *result)
 	last = keys_at_most(&zone->worked, worked - 1) - 1;
 	*result = local_reach(cal, worked - zone->segments[last].shift) -
 		zone->segments[last].offset;
+	if (cycles > 0 && cycles > (LAST_TIMESTAMP - *result) / CYCLE)
+		return false;
+	*result += cycles * CYCLE;
 	return true;
 }
 
@@ -763,6 +813,7 @@ calendar_is_open(const Calendar *cal, TimestampTz at)
 		return cal->always;
 
 	zone = cover(cal, at, at);
+	at -= cycles_after(zone, at) * CYCLE;
 	hours = day_at(cal, at + segment_at(zone, at)->offset, &time, &worked);
 	period = period_at(hours, time);
 	return period != NULL && time < period->closes;

@@ -83,6 +83,7 @@ typedef struct Calendar
 	int64	   *holiday_shift;
 	CalendarKeys holiday_worked;
 
+	TimestampTz cycle_end;		/* end of the first 400 years that repeat */
 	struct CalendarZone *zone;	/* grows on demand, hence not const */
 	MemoryContext context;		/* of all of the above */
 } Calendar;

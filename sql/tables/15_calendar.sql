@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS leadflow.calendar_holidays (
     name        text,
     opens       time,
     closes      time,
-    CONSTRAINT calendar_holidays_day CHECK (day BETWEEN '4713-01-01 BC' AND '294275-12-31'),
+    CONSTRAINT calendar_holidays_day CHECK (day BETWEEN '4713-01-01 BC' AND '9999-12-31'),
     CONSTRAINT calendar_holidays_order
         CHECK ((opens IS NULL) = (closes IS NULL) AND (opens IS NULL OR opens < closes)),
     CONSTRAINT calendar_holidays_overlap EXCLUDE USING gist (
@@ -66,7 +66,7 @@ COMMENT ON TABLE leadflow.calendar_holidays IS
     'Dates on which a calendar departs from its week: the rows of a date replace the hours of its weekday. One row without hours: closed; rows with hours: a short (or extra) day, one row for each open period, which may not overlap (23P01, calendar_holidays_overlap). On a date that has both, the hours hold.';
 COMMENT ON COLUMN leadflow.calendar_holidays.id IS 'Key.';
 COMMENT ON COLUMN leadflow.calendar_holidays.calendar_id IS 'The calendar; its rows go with it.';
-COMMENT ON COLUMN leadflow.calendar_holidays.day IS 'The date, in the calendar''s time zone; finite, from 4713 BC to 294275.';
+COMMENT ON COLUMN leadflow.calendar_holidays.day IS 'The date, in the calendar''s time zone; from 4713 BC to the end of the year 9999.';
 COMMENT ON COLUMN leadflow.calendar_holidays.name IS 'What the date is, for people.';
 COMMENT ON COLUMN leadflow.calendar_holidays.opens IS
     'First open time of the date, local time of the calendar; NULL together with closes: no hours.';

@@ -143,10 +143,11 @@ CREATE FUNCTION span(us bigint) RETURNS interval LANGUAGE sql IMMUTABLE AS $$ SE
 
 -- Years of interest: mostly of now, also of early and late zones.
 CREATE FUNCTION random_year() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
-	SELECT CASE upto(9)
+	SELECT CASE upto(10)
 		WHEN 0 THEN timestamptz '1830-01-01' + random() * interval '135 years'
 		WHEN 1 THEN timestamptz '1900-01-01' + random() * interval '65 years'
-		WHEN 2 THEN timestamptz '2037-01-01' + random() * interval '500 years'
+		WHEN 2 THEN timestamptz '2037-01-01' + random() * interval '700 years'
+		WHEN 3 THEN timestamptz '2500-01-01' + random() * interval '7000 years'
 		ELSE timestamptz '1965-01-01' + random() * interval '80 years' END
 $$;
 
@@ -418,7 +419,8 @@ BEGIN
 			SELECT at, (at AT TIME ZONE zone)::time BETWEEN '06:00' AND '17:59:59.999999' AS open
 			FROM generate_series(1, 60) i, LATERAL (SELECT CASE
 				WHEN i = 1 THEN timestamptz '4713-01-01 BC' + random() * interval '6700 years'
-				WHEN i = 2 THEN timestamptz '2500-01-01' + random() * interval '7000 years'
+				WHEN i = 2 THEN timestamptz '2500-01-01' + random() * interval '290000 years'
+				WHEN i < 10 THEN timestamptz '2050-01-01' + random() * interval '1000 years'
 				ELSE timestamptz '1850-01-01' + random() * interval '400 years' END) a (at)
 		) t
 		WHERE leadflow.is_business_time('any zone', t.at) <> t.open;
