@@ -56,70 +56,78 @@
 /* Stands for NULL where the two sides of a join are hashed. */
 #define NO_ACTIVITY "00000000-0000-0000-0000-000000000000"
 
-/* The ids that a query returns, in its order. */
-static IdSet
-query_ids(EngineStatement *statement, Datum *values, const char *nulls)
+/* Adds the ids that a query returns. */
+static void
+query_ids(IdSet *set, EngineStatement *statement, Datum *values)
 {
-	IdSet		set = {0};
-	uint64		rows = engine_query(statement, values, nulls);
+	uint64		rows = engine_query(statement, values, NULL);
 
 	for (uint64 r = 0; r < rows; r++)
-		ids_add(&set, spi_int64(r, 1));
+		ids_add(set, spi_int64(r, 1));
 	SPI_freetuptable(SPI_tuptable);
-	return set;
 }
 
-/* The deals, the roots of their corrections, and all that correct any of these. */
+/*
+ * The deals, what they correct, and all that correct any of these: step by step until
+ * nothing is new, which it mostly isn't at the first.
+ */
 static IdSet
 find_family(const int64 *deals, int n)
 {
-	static EngineStatement statement = {
-		"WITH RECURSIVE up AS ("
-		" SELECT d.id, d.corrects_deal_id FROM leadflow.deals d WHERE d.id = ANY ($1)"
-		" UNION"
-		" SELECT d.id, d.corrects_deal_id FROM up JOIN leadflow.deals d ON d.id = up.corrects_deal_id"
-		"), family (id) AS ("
-		" SELECT up.id FROM up"
-		" UNION"
-		" SELECT d.id FROM family f JOIN leadflow.deals d ON d.corrects_deal_id = f.id"
-		") "
-		"SELECT f.id FROM family f UNION SELECT unnest($1) ORDER BY 1",
+	static EngineStatement relatives = {
+		"SELECT d.corrects_deal_id FROM leadflow.deals d WHERE d.id = ANY ($1) AND d.corrects_deal_id IS NOT NULL"
+		" UNION ALL "
+		"SELECT c.id FROM leadflow.deals c WHERE c.corrects_deal_id = ANY ($1)",
 		1, {INT8ARRAYOID}
 	};
-	Datum		values[] = {int8_array(deals, n)};
+	IdSet		family = {0};
+	int			known;
 
-	return query_ids(&statement, values, NULL);
+	for (int i = 0; i < n; i++)
+		ids_add(&family, deals[i]);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		ids_sort(&family);
+		known = family.n;
+		if (known)
+			query_ids(&family, &relatives, (Datum[]) {int8_array(family.ids, family.n)});
+		ids_sort(&family);
+	} while (family.n > known);
+	return family;
 }
 
 /* Leads that have a part in the deals, and those of the others that there are. */
 static IdSet
 find_members(const IdSet *deals, const IdSet *others)
 {
-	static EngineStatement statement = {
+	static EngineStatement parties = {
 		"SELECT d.lead_id FROM leadflow.deals d WHERE d.id = ANY ($1) AND d.lead_id IS NOT NULL"
-		" UNION "
-		"SELECT c.lead_id FROM leadflow.deal_contacts c WHERE c.deal_id = ANY ($1)"
-		" UNION "
-		"SELECT l.id FROM leadflow.leads l WHERE l.id = ANY ($2)"
-		" ORDER BY 1",
-		2, {INT8ARRAYOID, INT8ARRAYOID}
-	};
-	Datum		values[] = {int8_array(deals->ids, deals->n), int8_array(others->ids, others->n)};
-
-	return query_ids(&statement, values, NULL);
-}
-
-/* Deals that there are; the others' rows go with their credits. */
-static IdSet
-find_deals(const IdSet *deals)
-{
-	static EngineStatement statement = {
-		"SELECT d.id FROM leadflow.deals d WHERE d.id = ANY ($1) ORDER BY 1",
+		" UNION ALL "
+		"SELECT c.lead_id FROM leadflow.deal_contacts c WHERE c.deal_id = ANY ($1)",
 		1, {INT8ARRAYOID}
 	};
-	Datum		values[] = {int8_array(deals->ids, deals->n)};
+	static EngineStatement present = {
+		"SELECT l.id FROM leadflow.leads l WHERE l.id = ANY ($1)", 1, {INT8ARRAYOID}
+	};
+	IdSet		members = {0};
 
-	return query_ids(&statement, values, NULL);
+	if (deals->n > 0)
+		query_ids(&members, &parties, (Datum[]) {int8_array(deals->ids, deals->n)});
+	if (others->n > 0)
+		query_ids(&members, &present, (Datum[]) {int8_array(others->ids, others->n)});
+	ids_sort(&members);
+	return members;
+}
+
+static bool
+deal_exists(int64 deal)
+{
+	static EngineStatement statement = {
+		"SELECT FROM leadflow.deals d WHERE d.id = $1", 1, {INT8OID}
+	};
+
+	return engine_query(&statement, (Datum[]) {Int64GetDatum(deal)}, NULL) > 0;
 }
 
 static void
@@ -148,22 +156,20 @@ drop_deal_state(const IdSet *deals)
 }
 
 /*
- * Rows are made with their deals; one may be missing after a load with the
- * triggers off.
+ * Rows are made with their deals and go with their credits; one may be missing after a
+ * load with the triggers off.
  */
 static void
 lock_deals(const IdSet *deals)
 {
-	IdSet		present = find_deals(deals);
-
-	for (int i = 0; i < present.n; i++)
+	for (int i = 0; i < deals->n; i++)
 	{
-		if (!row_lock_named("deal_state", present.ids[i], LockTupleNoKeyExclusive))
-		{
-			add_deal_state(&present.ids[i], 1);
-			CommandCounterIncrement();
-			(void) row_lock_named("deal_state", present.ids[i], LockTupleNoKeyExclusive);
-		}
+		if (row_lock_named("deal_state", deals->ids[i], LockTupleNoKeyExclusive) ||
+			!deal_exists(deals->ids[i]))
+			continue;
+		add_deal_state(&deals->ids[i], 1);
+		CommandCounterIncrement();
+		(void) row_lock_named("deal_state", deals->ids[i], LockTupleNoKeyExclusive);
 	}
 }
 
@@ -283,12 +289,12 @@ credit_refresh_leads(const int64 *leads, int n)
 		1, {INT8ARRAYOID}
 	};
 	EngineContext engine;
-	IdSet		deals;
+	IdSet		deals = {0};
 
 	if (n == 0)
 		return;
 	engine_enter(&engine);
-	deals = query_ids(&statement, (Datum[]) {int8_array(leads, n)}, NULL);
+	query_ids(&deals, &statement, (Datum[]) {int8_array(leads, n)});
 	credit_refresh_deals(deals.ids, deals.n);
 	engine_leave(&engine);
 }
@@ -411,8 +417,10 @@ find_all_deals(void)
 		"SELECT c.deal_id FROM leadflow.attribution_credits c ORDER BY 1",
 		0
 	};
+	IdSet		deals = {0};
 
-	return query_ids(&statement, NULL, NULL);
+	query_ids(&deals, &statement, NULL);
+	return deals;
 }
 
 void
@@ -453,12 +461,12 @@ credit_rebuild(void)
 		0
 	};
 	EngineContext engine;
-	IdSet		leads;
+	IdSet		leads = {0};
 	IdSet		deals;
 	int64		changed;
 
 	engine_enter(&engine);
-	leads = query_ids(&statement, (Datum[]) {Int32GetDatum(WATCH_CREDIT)}, NULL);
+	query_ids(&leads, &statement, (Datum[]) {Int32GetDatum(WATCH_CREDIT)});
 	if (leads.n > 0)
 		score_watch(leads.ids, leads.n, 0, 0);
 	lock_table(ShareRowExclusiveLock);
