@@ -16,20 +16,26 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/formatting.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
 #include "config_cache.h"
 #include "errors.h"
+#include "row_lock.h"
 #include "spi.h"
 #include "stage_store.h"
 #include "table_insert.h"
@@ -531,6 +537,34 @@ stage_status(const int64 *leads, int n, int *nfound)
 	}
 	engine_leave(&engine);
 	return found;
+}
+
+void
+stage_unknown(const int64 *leads, int n, bool *unknown)
+{
+	Relation	tables[] = {
+		table_open(engine_relation("score_state"), AccessShareLock),
+		table_open(engine_relation("leads"), AccessShareLock)
+	};
+	TupleTableSlot *slots[] = {table_slot_create(tables[0], NULL), table_slot_create(tables[1], NULL)};
+	Snapshot	snapshot;
+
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(engine_snapshot());
+	PushActiveSnapshot(snapshot);
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		unknown[i] = !row_fetch(tables[0], leads[i], snapshot, slots[0]) &&
+			row_fetch(tables[1], leads[i], snapshot, slots[1]);
+	}
+	PopActiveSnapshot();
+	UnregisterSnapshot(snapshot);
+	for (int i = 0; i < (int) lengthof(tables); i++)
+	{
+		ExecDropSingleTupleTableSlot(slots[i]);
+		table_close(tables[i], NoLock);
+	}
 }
 
 /*

@@ -137,6 +137,9 @@ typedef struct StageFreeze
 /* Of those leads that are there, in id order. */
 extern StageStatus *stage_status(const int64 *leads, int n, int *nfound);
 
+/* Which of the leads are there, and have no score_state row yet. */
+extern void stage_unknown(const int64 *leads, int n, bool *unknown);
+
 /*
  * One row a move; of a lead that went via another stage ("passed", by the same
  * index; NULL = none did) the row of that stage, which is left at once, comes before it.

@@ -377,19 +377,15 @@ static int
 keep_unknown(Move *moves, int n)
 {
 	int64	   *ids = palloc_array(int64, n);
-	StageStatus *status;
-	int			nfound;
+	bool	   *unknown = palloc_array(bool, n);
 	int			kept = 0;
-	int			s = 0;
 
 	for (int i = 0; i < n; i++)
 		ids[i] = moves[i].lead_id;
-	status = stage_status(ids, n, &nfound);
+	stage_unknown(ids, n, unknown);
 	for (int i = 0; i < n; i++)
 	{
-		while (s < nfound && status[s].lead_id < moves[i].lead_id)
-			s++;
-		if (s < nfound && status[s].lead_id == moves[i].lead_id && !status[s].has_state)
+		if (unknown[i])
 			moves[kept++] = moves[i];
 	}
 	return kept;
