@@ -38,8 +38,8 @@ extern void transition_promote(const Promotion *promotions, int n);
 extern void transition_demote(const int64 *leads, int n);
 
 /*
- * → lead, reason sla_breached, by the system, from wherever it may make that move but the stages that are
- * marketing's again: a new cycle.  Rows are locked.
+ * → lead, reason sla_breached, by the system: sales let a promise lapse, and a new cycle begins.  From stages
+ * from where that move is listed, but for those in which marketing has the lead back.  Rows are locked.
  */
 #define TRANSITION_BREACHED "sla_breached"
 extern bool transition_may_return(const char *from_stage);
