@@ -84,6 +84,8 @@ typedef struct Batch
 	const PointRule **rules;
 	const SubscriptionConfig *subscriptions;
 	TimestampTz latest;			/* occurred_at at most */
+	bool		awaits_contact; /* do clocks go by two-way kinds? */
+	bool		awaits_reply;	/* by kinds that expect a reply? */
 	int64	   *fresh;			/* leads that the transaction had not written to */
 	int			nfresh;
 	int			maxfresh;
@@ -119,6 +121,8 @@ batch_begin(Batch *batch, Relation rel)
 	LockRelationOid(engine_relation("score_state"), RowExclusiveLock);
 	batch->model = model_active();
 	batch->subscriptions = subscription_config();
+	batch->awaits_contact = clock_awaits_contact();
+	batch->awaits_reply = clock_awaits_reply();
 	for (int c = 0; c < ACT_COLUMNS; c++)
 	{
 		if (c < desc->natts && !TupleDescAttr(desc, c)->attisdropped &&
@@ -218,19 +222,37 @@ check_row(const Batch *batch, const Written *row)
 				 err_constraint("activities", "activities_member_id_fkey")));
 }
 
-/* What a row means for hand-off, clocks and credits, whether it comes or goes. */
-static int
-row_flags(const Batch *batch, const Written *row)
+/* NULL = it is not registered */
+static const ActivityKind *
+row_kind(const Batch *batch, const Written *row)
 {
 	text	   *kind = DatumGetTextPP(row->value[ACT_KIND]);
-	const ActivityKind *known = model_kind(batch->model, VARDATA_ANY(kind), VARSIZE_ANY_EXHDR(kind));
 
+	return model_kind(batch->model, VARDATA_ANY(kind), VARSIZE_ANY_EXHDR(kind));
+}
+
+/* Hand-offs and clocks go by it, whether it comes or goes. */
+static void
+note_touch(const Batch *batch, Delta *delta, const ActivityKind *kind, TimestampTz at)
+{
+	bool		inbound = batch->awaits_reply && kind->expects_reply;
+
+	if (kind->role != ROLE_SALES_TOUCH && !inbound && !(batch->awaits_contact && kind->two_way))
+		return;
+	delta->flags |= DELTA_TOUCH;
+	delta->clock_from = Min(delta->clock_from, at);
+	if (inbound && !leadflow_quiet)
+		delta->inbound_at = Min(delta->inbound_at, at);
+}
+
+/* What a row means for credits and contacts, whether it comes or goes. */
+static int
+row_flags(const ActivityKind *known, const Written *row)
+{
 	int			flags = 0;
 
 	if (known == NULL)
 		return 0;
-	if (known->role == ROLE_SALES_TOUCH)
-		flags |= DELTA_TOUCH;
 	if (known->role == ROLE_ENGAGEMENT && !row->null[ACT_CAMPAIGN_ID])
 		flags |= DELTA_CAMPAIGN;
 	if (known->message)
@@ -311,11 +333,9 @@ add_activity(Batch *batch, const Written *written)
 		add_message(batch, delta, written);
 	if (match.kind->withdraws)
 		delta->flags |= DELTA_WITHDRAWN;
+	note_touch(batch, delta, match.kind, row.occurred_at);
 	if (match.kind->role == ROLE_SALES_TOUCH)
-	{
-		delta->flags |= DELTA_TOUCH;
 		delta->last_touch_at = Max(delta->last_touch_at, row.occurred_at);
-	}
 	if (match.kind->role != ROLE_ENGAGEMENT)
 		return;
 
@@ -443,8 +463,12 @@ check_messages(Batch *batch)
 static void
 remove_activity(Batch *batch, const Written *row)
 {
-	event_delta(batch->model, DatumGetInt64(row->value[ACT_LEAD_ID]))->flags |=
-		DELTA_RECOMPUTE | (leadflow_quiet ? 0 : DELTA_REMOVED) | row_flags(batch, row);
+	const ActivityKind *kind = row_kind(batch, row);
+	Delta	   *delta = event_delta(batch->model, DatumGetInt64(row->value[ACT_LEAD_ID]));
+
+	delta->flags |= DELTA_RECOMPUTE | (leadflow_quiet ? 0 : DELTA_REMOVED) | row_flags(kind, row);
+	if (kind)
+		note_touch(batch, delta, kind, DatumGetTimestampTz(row->value[ACT_OCCURRED_AT]));
 }
 
 static bool
@@ -500,7 +524,7 @@ update_batch(Batch *batch, Relation rel, Tuplestorestate *before, Tuplestorestat
 			remove_activity(batch, &new_row);
 			if (new_row.null[ACT_VOIDED_AT] &&
 				!(old_row.null[ACT_VOIDED_AT] && same[ACT_OCCURRED_AT] && same[ACT_ID] && same[ACT_KIND]) &&
-				row_flags(batch, &new_row) & DELTA_UNSENT)
+				row_flags(row_kind(batch, &new_row), &new_row) & DELTA_UNSENT)
 				add_message(batch, event_delta(batch->model, DatumGetInt64(new_row.value[ACT_LEAD_ID])),
 							&new_row);
 		}

@@ -2,51 +2,45 @@
  * clock_store.c
  *	  SLA clocks: leadflow.sla_clocks, and handoffs.first_touch_at/touches.
  *
- * A clock starts when a lead is handed over: it enters a stage of category
- * handoff from one of another category.  Its policy is chosen then and stays.
- * Calendar, due_at and warn_at follow from the policy, and change only while
- * the clock is open and somebody corrects a policy or a calendar in place
- * (clock_correct()).  Everything else about a clock is a function of its start, the lead's
- * history and its sales touches, in the view leadflow._clock_facts.  So there is one
- * way to settle clocks, whatever happened (a move, a touch that is late,
- * back-dated or voided, a new owner): compare the rows of these leads with that view
- * and write what differs.
+ * A clock's policy is chosen when it starts and stays.  Everything else about it is a
+ * function of the policy, its start, and facts of its lead: what stopped it (the view
+ * leadflow._clock_facts), who had the lead, when it was paused.  So there is one way to
+ * settle clocks, whatever happened (a move, a touch that is late, back-dated or
+ * voided, a pause, a new owner): derive those of these leads anew and write what differs.
+ * What a stopped clock was held to (target, calendar) stays, unless somebody restates it;
+ * a clock that runs goes by its policy as it is now.
  *
- * What the sweep has announced (warned_at, breached_at) is memory, not
- * derived; the state of a clock that still runs goes by it.
+ * next_response has a clock for each episode: inbounds that the same answer ended.  The
+ * episodes are derived likewise, and compared with the clocks that there are.  They are
+ * looked for since the first inbound that a clock was started for: what came before
+ * (a quiet load, a time without a promise) is nobody's.
+ *
+ * What the sweep has announced (warned_at, breached_at) is memory, not derived; the state
+ * of a clock that still runs goes by it.  Only if it turns out to have been too early, it is
+ * forgotten, so that it is announced again in time.
  *
  * Concurrency: who settles has the leads' state rows locked and reads at a
  * later snapshot.  The sweep locks the same rows, but skips those that somebody
  * has, so it never waits and nobody deadlocks with it; what it skips it finds
  * next time.  It checks each clock again when it writes.
  *
- * Cost: a move that starts clocks is one INSERT and a look for touches at or after
- * that instant; settling reads the lead's history and its activities since the
- * hand-off.
- *
- * Limits: a calendar that isn't open for the target within 50 years can't be
- * counted in.  A policy that names one is refused; where a calendar was
- * emptied later, the move goes through with a warning, and the clock counts
- * around the clock: too early is seen, never is not.
+ * Cost: a move that starts clocks is one insert and a look for touches at or after that
+ * instant; settling reads the clocks that may have changed, the lead's history and its
+ * activities since, and only if one of them did change, who had the lead.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "catalog/pg_type.h"
-#include "common/int.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "calendar_store.h"
+#include "clock_rows.h"
 #include "clock_store.h"
 #include "compat.h"
-#include "condition.h"
-#include "config_cache.h"
 #include "errors.h"
 #include "guc.h"
 #include "ids.h"
@@ -54,30 +48,12 @@
 #include "policy_store.h"
 #include "row_lock.h"
 #include "spi.h"
-#include "table_insert.h"
+#include "stage_store.h"
 
+/* Leads that are settled together. */
+#define PORTION 5000
 
-/* A batch of clocks to start, column by column */
-typedef struct NewClocks
-{
-	int			n;
-	Datum	   *lead_id;
-	Datum	   *policy_id;
-	Datum	   *metric;
-	Datum	   *member_id;
-	Datum	   *started_at;
-	Datum	   *due_at;
-	Datum	   *warn_at;
-	Datum	   *handoff_id;
-	Datum	   *calendar_id;
-	Datum	   *history_id;
-	Datum	   *target;
-} NewClocks;
-
-/*
- * Every statement here finds rows by the leads in an array or along an index,
- * so the best plan is always the same: nested loops over indexes.
- */
+/* Statements find rows by the leads in an array or along an index. */
 static void
 clock_enter(EngineContext *engine)
 {
@@ -85,212 +61,337 @@ clock_enter(EngineContext *engine)
 	engine_plan_by_index();
 }
 
-/* ---------------------------------------------------------------------
- * Starting
- * ---------------------------------------------------------------------
- */
+/* ---- deriving ------------------------------------------------------------ */
 
+/* Tells whoever moves a lead, not who edits calendars; of each calendar once. */
 static void
-add_clock(NewClocks *clocks, const SlaConfig *config, const SlaPolicy *policy,
-		  ClockMetric metric, const Move *move, int64 *warned_calendar)
+warn_of_closed(const Calendar *calendar, int64 *warned_of)
 {
-	int64		calendar_id = policy->calendar_id ? policy->calendar_id :
-		policy_member_calendar(config, move->owner_id);
-	const Calendar *calendar = calendar_id ? calendar_get(calendar_id) : NULL;
-	int			i = clocks->n++;
+	if (calendar == NULL || warned_of == NULL || calendar->id == *warned_of)
+		return;
+	*warned_of = calendar->id;
+	ereport(WARNING,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("calendar \"%s\" is not open long enough for a service level", calendar->name),
+			 errdetail("Clocks that would count in it count around the clock."),
+			 errhint("Give it hours in leadflow.calendar_hours.")));
+}
 
-	if (calendar && !policy_can_count(calendar, move->at, policy->target))
+static const Calendar *
+calendar_of(const SlaConfig *config, int64 member_id)
+{
+	int64		id = member_id ? policy_member_calendar(config, member_id) : 0;
+
+	return id ? calendar_get(id) : NULL;
+}
+
+/* In which calendar it counts when; "otherwise" has the lead where no hand-off says who. */
+static ClockSpan *
+clock_spans(const SlaConfig *config, const SlaPolicy *policy, const Clock *clock,
+			const Ownership *owners, int nowners, int64 otherwise, int *n)
+{
+	int64		calendar_id = policy ? policy->calendar_id : clock->calendar_id;
+	ClockSpan  *spans = palloc_array(ClockSpan, nowners + 1);
+
+	*n = 1;
+	spans[0].from = DT_NOBEGIN;
+	if (calendar_id || policy == NULL)
 	{
-		if (*warned_calendar != calendar_id)
-			ereport(WARNING,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("calendar \"%s\" is not open long enough for a service level", calendar->name),
-					 errdetail("Clocks that would count in it count around the clock."),
-					 errhint("Give it hours in leadflow.calendar_hours.")));
-		*warned_calendar = calendar_id;
-		calendar_id = 0;
-		calendar = NULL;
+		spans[0].calendar = calendar_id ? calendar_get(calendar_id) : NULL;
+		return spans;
 	}
-
-	clocks->lead_id[i] = Int64GetDatum(move->lead_id);
-	clocks->policy_id[i] = Int64GetDatum(policy->id);
-	clocks->metric[i] = CStringGetTextDatum(policy_metric_names[metric]);
-	clocks->member_id[i] = Int64GetDatum(move->owner_id);
-	clocks->started_at[i] = TimestampTzGetDatum(move->at);
-	clocks->due_at[i] = TimestampTzGetDatum(policy_deadline(calendar, move->at, policy->target));
-	clocks->warn_at[i] = TimestampTzGetDatum(policy->warn_after < 0 ? DT_NOBEGIN :
-											 policy_deadline(calendar, move->at, policy->warn_after));
-	clocks->handoff_id[i] = Int64GetDatum(move->handoff_id);
-	clocks->calendar_id[i] = Int64GetDatum(calendar_id);
-	clocks->history_id[i] = Int64GetDatum(move->history_id);
-	clocks->target[i] = Int64GetDatum(policy->target);
+	spans[0].calendar = calendar_of(config, otherwise);
+	for (int i = 0; i < nowners; i++)
+	{
+		spans[*n].from = owners[i].from;
+		spans[(*n)++].calendar = calendar_of(config, owners[i].recorded ? owners[i].member_id : otherwise);
+	}
+	return spans;
 }
 
-static Datum
-wide_array(Datum *values, int n, Oid type)
-{
-	return PointerGetDatum(construct_array(values, n, type, sizeof(int64),
-										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-}
-
-/* By SQL, where a site has triggers on the table. */
+/* When it is due, and the like: by its terms, its start and its stop. */
 static void
-insert_by_sql(NewClocks *clocks)
+reckon(const SlaConfig *config, const SlaPolicy *policy, const ClockCourse *course,
+	   const Ownership *owners, int nowners, int64 otherwise, Clock *clock, int64 *warned_of)
 {
-	static EngineStatement statement = {
-		"INSERT INTO leadflow.sla_clocks (lead_id, policy_id, metric, member_id, state, started_at,"
-		" due_at, warn_at, handoff_id, calendar_id, history_id, target, counted_from)"
-		" SELECT n.lead_id, n.policy_id, n.metric, nullif(n.member_id, 0), 'running', n.started_at,"
-		" n.due_at, nullif(n.warn_at, '-infinity'), nullif(n.handoff_id, 0), nullif(n.calendar_id, 0), nullif(n.history_id, 0),"
-		" make_interval(secs => n.target / 1000000.0), n.started_at"
-		" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-		" AS n (lead_id, policy_id, metric, member_id, started_at, due_at, warn_at, handoff_id, calendar_id, history_id, target)",
-		11, {INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID,
-			TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
-			INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID}
+	int			npauses;
+	const LeadPause *paused = course_pauses(course, clock->lead_id, clock->merged_from, &npauses);
+	ClockPause *pauses = palloc_array(ClockPause, npauses + 1);
+	ClockReckoning reckoning;
+	ClockTerms	terms = {
+		.started_at = clock->started_at, .stopped_at = clock->stopped_at,
+		.target = clock->target, .warn_after = clock->warn_after,
+		.pauses = pauses, .npauses = npauses
 	};
-	int			n = clocks->n;
-	Datum		values[11];
 
-	values[0] = wide_array(clocks->lead_id, n, INT8OID);
-	values[1] = wide_array(clocks->policy_id, n, INT8OID);
-	values[2] = PointerGetDatum(construct_array(clocks->metric, n, TEXTOID, -1, false, TYPALIGN_INT));
-	values[3] = wide_array(clocks->member_id, n, INT8OID);
-	values[4] = wide_array(clocks->started_at, n, TIMESTAMPTZOID);
-	values[5] = wide_array(clocks->due_at, n, TIMESTAMPTZOID);
-	values[6] = wide_array(clocks->warn_at, n, TIMESTAMPTZOID);
-	values[7] = wide_array(clocks->handoff_id, n, INT8OID);
-	values[8] = wide_array(clocks->calendar_id, n, INT8OID);
-	values[9] = wide_array(clocks->history_id, n, INT8OID);
-	values[10] = wide_array(clocks->target, n, INT8OID);
-	(void) engine_execute(&statement, values, NULL);
-}
-
-/* Holds what rows refer to, each once; false = one of them is gone. */
-static bool
-hold_referred(const char *table, const Datum *ids, int n)
-{
-	IdSet		held = {0};
-
-	for (int i = 0; i < n; i++)
-	{
-		int64		id = DatumGetInt64(ids[i]);
-
-		if (id && (held.n == 0 || held.ids[held.n - 1] != id))
-			ids_add(&held, id);
-	}
-	ids_sort(&held);
-	for (int i = 0; i < held.n; i++)
-	{
-		if (!row_lock_named(table, held.ids[i], LockTupleKeyShare))
-			return false;
-	}
-	return true;
+	for (int i = 0; i < npauses; i++)
+		pauses[i] = paused[i].pause;
+	terms.spans = clock_spans(config, policy, clock, owners, nowners, otherwise, &terms.nspans);
+	clock_reckon(&terms, &reckoning);
+	/* one that counts around the clock already has been warned of */
+	if (clock->id == 0 || clock->calendar_id)
+		warn_of_closed(reckoning.closed, warned_of);
+	clock->carried = reckoning.carried;
+	clock->counted_from = reckoning.counted_from;
+	clock->calendar_id = reckoning.calendar ? reckoning.calendar->id : 0;
+	clock->due_at = reckoning.due_at;
+	clock->warn_at = reckoning.warn_at;
 }
 
 /*
- * The move's history row tells the clock's end from moves before it, where several
- * happen at one instant.  Foreign keys are kept by holding what is referred to; where that is
- * gone, SQL says so.
+ * Who had the lead up to an instant; if nobody had it, who got it then.  "otherwise" where no
+ * hand-off says it.  Who has it when the clock starts has it from the start.
  */
-static void
-insert_clocks(NewClocks *clocks)
+static int64
+owner_at(const Ownership *owners, int n, TimestampTz started_at, TimestampTz at, int64 otherwise)
 {
-	static const char *const columns[] = {
-		"lead_id", "policy_id", "metric", "member_id", "state", "started_at", "due_at", "warn_at",
-		"handoff_id", "calendar_id", "history_id", "target", "counted_from"
+	const Ownership *before = NULL;
+	const Ownership *then = NULL;
+
+	for (int i = 0; i < n && (owners[i].from <= at || owners[i].from <= started_at); i++)
+	{
+		then = &owners[i];
+		if (owners[i].from < at || owners[i].from <= started_at)
+			before = then;
+	}
+	if (before == NULL || !before->recorded)
+		return otherwise;
+	return before->member_id == 0 && then->recorded ? then->member_id : before->member_id;
+}
+
+static ClockState
+outcome(TimestampTz due_at, TimestampTz stopped_at, bool answered)
+{
+	return due_at < stopped_at ? CLOCK_BREACHED : answered ? CLOCK_MET : CLOCK_CANCELLED;
+}
+
+static bool
+runs(const Clock *clock)
+{
+	return TIMESTAMP_IS_NOEND(clock->stopped_at);
+}
+
+static ClockState
+running_state(const Clock *clock, TimestampTz now)
+{
+	if (clock->breached)
+		return CLOCK_BREACHED;
+	if (clock->due_at >= now && clock_stands_still(clock->counted_from, clock->started_at, now))
+		return CLOCK_PAUSED;
+	return clock->warned ? CLOCK_WARNING : CLOCK_RUNNING;
+}
+
+/* What a clock promises now. */
+static void
+take_terms(Clock *clock, const SlaPolicy *policy)
+{
+	clock->target = policy->target;
+	clock->warn_after = policy->warn_after;
+	clock->target_count = policy->target_count;
+}
+
+/* The clock as it should be; a stopped one by what it was held to, unless it is restated. */
+static Clock
+derive(const SlaConfig *config, const ClockCourse *course, const ClockFact *fact, bool restated,
+	   TimestampTz now, int64 *warned_of)
+{
+	const Clock *before = &fact->clock;
+	const SlaPolicy *policy = policy_find(config, before->policy_id);
+	Clock		clock = *before;
+	bool		overdue = runs(before) && before->due_at < now;
+	int			nowners;
+	const Ownership *owners = course_owners(course, clock.lead_id, clock.merged_from, &nowners);
+	int64		otherwise;
+
+	clock.stopped_at = fact->stopped_at;
+	/* who gets the lead later has no part in what is over */
+	otherwise = runs(&clock) && !overdue ? fact->owner_id : before->member_id;
+	if (policy && (restated || runs(before) || runs(&clock)))
+		take_terms(&clock, policy);
+	reckon(config, policy, course, owners, nowners, otherwise, &clock, warned_of);
+	clock.member_id = runs(&clock) && clock.due_at >= now ? fact->owner_id :
+		owner_at(owners, nowners, clock.started_at, Min(clock.due_at, clock.stopped_at), otherwise);
+
+	if (!runs(&clock))
+	{
+		clock.state = outcome(clock.due_at, clock.stopped_at, fact->answered);
+		return clock;
+	}
+	/* what was announced too early is announced again */
+	if (clock.due_at != before->due_at && clock.due_at >= now)
+		clock.breached = false;
+	if (clock.warn_at != before->warn_at && (TIMESTAMP_IS_NOBEGIN(clock.warn_at) || clock.warn_at > now))
+		clock.warned = false;
+	clock.state = running_state(&clock, now);
+	return clock;
+}
+
+static bool
+same_clock(const Clock *a, const Clock *b)
+{
+	return a->state == b->state && a->member_id == b->member_id && a->stopped_at == b->stopped_at &&
+		a->due_at == b->due_at && a->warn_at == b->warn_at && a->calendar_id == b->calendar_id &&
+		a->target == b->target && a->target_count == b->target_count && a->warn_after == b->warn_after &&
+		a->counted_from == b->counted_from && a->carried == b->carried &&
+		a->warned == b->warned && a->breached == b->breached;
+}
+
+/* Did nothing happen since it was written? */
+static bool
+is_settled(const ClockFact *fact)
+{
+	const Clock *clock = &fact->clock;
+
+	return fact->stopped_at == clock->stopped_at &&
+		(runs(clock) || outcome(clock->due_at, clock->stopped_at, fact->answered) == clock->state);
+}
+
+/* ---- starting ------------------------------------------------------------ */
+
+/* A clock by a policy; the rest is filled in by who starts it. */
+static Clock
+new_clock(int64 lead_id, const SlaPolicy *policy, TimestampTz started_at, int64 owner_id)
+{
+	Clock		clock = {
+		.lead_id = lead_id, .policy_id = policy->id, .metric = policy->metric,
+		.member_id = owner_id, .started_at = started_at, .stopped_at = DT_NOEND
 	};
-	Datum		running = CStringGetTextDatum("running");
-	TableInsert insert;
 
-	if (!hold_referred("sla_policies", clocks->policy_id, clocks->n) ||
-		!hold_referred("calendars", clocks->calendar_id, clocks->n) ||
-		!table_insert_begin(&insert, "sla_clocks", columns, lengthof(columns), clocks->n))
-	{
-		insert_by_sql(clocks);
-		return;
-	}
-	for (int i = 0; i < clocks->n; i++)
-	{
-		Datum		values[] = {
-			clocks->lead_id[i], clocks->policy_id[i], clocks->metric[i], clocks->member_id[i], running,
-			clocks->started_at[i], clocks->due_at[i], clocks->warn_at[i], clocks->handoff_id[i],
-			clocks->calendar_id[i], clocks->history_id[i], 0, clocks->started_at[i]
-		};
-		bool		nulls[lengthof(columns)] = {false};
-		Interval	target = {.time = DatumGetInt64(clocks->target[i])};
+	take_terms(&clock, policy);
+	return clock;
+}
 
-		nulls[3] = DatumGetInt64(values[3]) == 0;
-		nulls[7] = TIMESTAMP_IS_NOBEGIN(DatumGetTimestampTz(values[7]));
-		values[11] = IntervalPGetDatum(&target);
-		for (int c = 8; c < 11; c++)
-			nulls[c] = DatumGetInt64(values[c]) == 0;
-		(void) table_insert_row(&insert, values, nulls);
-	}
-	table_insert_end(&insert);
+/* It starts now, or nobody has had the lead since but its owner. */
+static void
+start(const SlaConfig *config, const ClockCourse *course, Clock *clock, TimestampTz now, int64 *warned_of)
+{
+	reckon(config, policy_find(config, clock->policy_id), course, NULL, 0, clock->member_id, clock, warned_of);
+	clock->state = running_state(clock, now);
+}
+
+static void
+insert(Clock *clocks, int n)
+{
+	const Clock **rows = palloc_array(const Clock *, n + 1);
+
+	for (int i = 0; i < n; i++)
+		rows[i] = &clocks[i];
+	clocks_insert(rows, n);
+}
+
+/* Those of leads for which one of the metrics has conditions; in id order. */
+static LeadDocument *
+documents_for(const int64 *leads, int n, int *found)
+{
+	*found = 0;
+	return n == 0 ? NULL : lead_documents_scored(leads, n, clock_now(), found);
+}
+
+static bool
+starts_clock(const SlaConfig *config, const Move *move, ClockMetric metric)
+{
+	return config->nof[metric] > 0 && clock_rules[metric].starts && clock_rules[metric].starts(move) &&
+		!move->imported && !move->quiet;
 }
 
 static void
 start_clocks(const SlaConfig *config, const Move *const *moves, int n)
 {
-	NewClocks	clocks = {0};
-	LeadDocument *documents = NULL;
-	int			ndocuments = 0;
-	int64		warned_calendar = 0;
-	int			size = n * CLOCK_METRICS;
-
-	if (config->conditional)
-	{
-		int64	   *leads = palloc_array(int64, n);
-
-		for (int i = 0; i < n; i++)
-			leads[i] = moves[i]->lead_id;
-		documents = lead_documents(leads, n, &ndocuments);
-	}
-
-	clocks.lead_id = palloc(sizeof(Datum) * size);
-	clocks.policy_id = palloc(sizeof(Datum) * size);
-	clocks.metric = palloc(sizeof(Datum) * size);
-	clocks.member_id = palloc(sizeof(Datum) * size);
-	clocks.started_at = palloc(sizeof(Datum) * size);
-	clocks.due_at = palloc(sizeof(Datum) * size);
-	clocks.warn_at = palloc(sizeof(Datum) * size);
-	clocks.handoff_id = palloc(sizeof(Datum) * size);
-	clocks.calendar_id = palloc(sizeof(Datum) * size);
-	clocks.history_id = palloc(sizeof(Datum) * size);
-	clocks.target = palloc(sizeof(Datum) * size);
+	Clock	   *clocks = palloc_array(Clock, n * CLOCK_METRICS);
+	int64	   *leads = palloc_array(int64, n);
+	int64	   *asked = palloc_array(int64, n);
+	LeadDocument *documents;
+	int			ndocuments;
+	int			nasked = 0;
+	int			count = 0;
+	int64		warned_of = 0;
+	TimestampTz now = clock_now();
+	ClockCourse course = {0};
 
 	for (int i = 0; i < n; i++)
 	{
-		Jsonb	   *document;
+		bool		conditional = false;
+
+		for (int m = 0; m < CLOCK_METRICS; m++)
+			conditional |= config->conditional[m] && starts_clock(config, moves[i], m);
+		if (conditional)
+			asked[nasked++] = moves[i]->lead_id;
+		leads[i] = moves[i]->lead_id;
+	}
+	documents = documents_for(asked, nasked, &ndocuments);
+	course_read_pauses(leads, n, &course);
+	for (int i = 0; i < n; i++)
+	{
+		const Move *move = moves[i];
+		Jsonb	   *document = lead_document_find(documents, ndocuments, move->lead_id);
 
 		CHECK_FOR_INTERRUPTS();
-		if (moves[i]->quiet)
-			continue;
-		document = lead_document_find(documents, ndocuments, moves[i]->lead_id);
+		/* it may have gone on from there already */
+		if (document)
+			document = lead_document_in_stage(document, move->to_stage);
 		for (int m = 0; m < CLOCK_METRICS; m++)
 		{
-			const SlaPolicy *policy = policy_choose(config, m, moves[i]->at, document);
+			const SlaPolicy *policy;
 
-			if (policy)
-				add_clock(&clocks, config, policy, m, moves[i], &warned_calendar);
+			if (!starts_clock(config, move, m) ||
+				(policy = policy_choose(config, m, move->at, document)) == NULL)
+				continue;
+			clocks[count] = new_clock(move->lead_id, policy, move->at, move->owner_id);
+			clocks[count].handoff_id = move->handoff_id;
+			clocks[count].history_id = move->history_id;
+			start(config, &course, &clocks[count++], now, &warned_of);
 		}
 	}
-	if (clocks.n > 0)
-		insert_clocks(&clocks);
+	insert(clocks, count);
+	pfree(clocks);
 }
 
-/* ---------------------------------------------------------------------
- * Settling
- * ---------------------------------------------------------------------
- */
+void
+clock_reviews_opened(const ReviewOpened *opened, int n)
+{
+	const SlaConfig *config = policy_config();
+	EngineContext engine;
+	Clock	   *clocks;
+	int64	   *leads;
+	LeadDocument *documents;
+	int			ndocuments;
+	int			count = 0;
+	int64		warned_of = 0;
+	TimestampTz now = clock_now();
+	ClockCourse course = {0};
+
+	if (n == 0 || config->nof[TIME_TO_REVIEW] == 0)
+		return;
+	clock_enter(&engine);
+	clocks = palloc_array(Clock, n);
+	leads = palloc_array(int64, n);
+	for (int i = 0; i < n; i++)
+		leads[i] = opened[i].lead_id;
+	documents = documents_for(leads, config->conditional[TIME_TO_REVIEW] ? n : 0, &ndocuments);
+	course_read_pauses(leads, n, &course);
+	for (int i = 0; i < n; i++)
+	{
+		const SlaPolicy *policy = policy_choose(config, TIME_TO_REVIEW, opened[i].at,
+												lead_document_find(documents, ndocuments, opened[i].lead_id));
+
+		if (policy == NULL)
+			continue;
+		clocks[count] = new_clock(opened[i].lead_id, policy, opened[i].at, opened[i].owner_id);
+		clocks[count].review_id = opened[i].review_id;
+		start(config, &course, &clocks[count++], now, &warned_of);
+	}
+	insert(clocks, count);
+	engine_leave(&engine);
+}
+
+/* ---- settling ------------------------------------------------------------ */
 
 /*
  * Each row that is written is found by its key: were the leads asked of it, too, the planner, to
  * whom an array has ten elements, would compare every row with every other.
  */
 static void
-settle_handoffs(Datum leads)
+settle_handoffs(const int64 *leads, int n)
 {
 	static EngineStatement statement = {
 		"UPDATE leadflow.handoffs h SET first_touch_at = f.first_touch_at, touches = f.touches"
@@ -299,187 +400,727 @@ settle_handoffs(Datum leads)
 		" AND (h.first_touch_at, h.touches) IS DISTINCT FROM (f.first_touch_at, f.touches)",
 		1, {INT8ARRAYOID}
 	};
+	Datum		value = int8_array(leads, n);
 
-	(void) engine_execute(&statement, &leads, NULL);
+	(void) engine_execute(&statement, &value, NULL);
+}
+
+/* What may have changed. */
+typedef struct Settling
+{
+	const SlaConfig *config;
+	TimestampTz from;			/* facts from that instant on */
+	bool		touches;		/* activities alone */
+	bool		open;			/* clocks that run are derived, too, if nothing happened to them */
+	bool		closed;			/* and those that have stopped */
+	bool		corrects;		/* somebody edited the configuration */
+	const ClockNews *news;		/* of each lead; NULL = no news */
+} Settling;
+
+static int
+lead_index(const int64 *leads, int n, int64 lead_id)
+{
+	const int64 *found = bsearch(&lead_id, leads, n, sizeof(int64), compare_ids);
+
+	return found - leads;
+}
+
+/* Since when the episodes of each lead are to be looked at; DT_NOEND = not at all. */
+static TimestampTz *
+episodes_since(const Settling *settling, const int64 *leads, int n, const ClockFact *facts, int nfacts)
+{
+	TimestampTz *since = palloc_array(TimestampTz, n);
+
+	for (int i = 0; i < n; i++)
+		since[i] = settling->news ? settling->news[i].inbound_at : DT_NOEND;
+	for (int f = 0; f < nfacts; f++)
+	{
+		const Clock *clock = &facts[f].clock;
+
+		if (clock->metric == NEXT_RESPONSE)
+		{
+			int			i = lead_index(leads, n, clock->lead_id);
+
+			since[i] = Min(since[i], clock->started_at);
+		}
+	}
+	return since;
+}
+
+/* The clock of the episode that begins with that inbound; facts are those of its lead. */
+static const ClockFact *
+clock_of_inbound(const ClockFact *facts, int nfacts, const Inbound *inbound)
+{
+	for (int f = 0; f < nfacts; f++)
+	{
+		const Clock *clock = &facts[f].clock;
+
+		if (clock->metric == NEXT_RESPONSE && clock->has_activity && clock->started_at == inbound->at &&
+			memcmp(&clock->activity_id, &inbound->id, UUID_LEN) == 0)
+			return &facts[f];
+	}
+	return NULL;
 }
 
 /*
- * A clock that runs (again) in time is the present owner's.  One that stops stays with
- * whoever had it; if nobody had, it is the new owner's, who answered.  A breach is whose it was
- * when it was due, if anybody's: who gets the lead later has no part in it.
+ * Compares the episodes of next_response with the clocks that there are: an episode begins with the
+ * first inbound that its end ended.  Returns clocks to start, as facts; ids of those whose
+ * episode is gone go to "gone".  An inbound of a time without a promise doesn't count.
  */
-static void
-settle_clocks(Datum leads)
+static ClockFact *
+compare_episodes(const Settling *settling, const int64 *leads, int n, const ClockFact *facts, int nfacts,
+				 int *nfresh, IdSet *gone)
 {
-	static EngineStatement statement = {
-		"UPDATE leadflow.sla_clocks c SET stopped_at = f.stopped_at,"
-		" state = CASE WHEN f.outcome IS NOT NULL THEN f.outcome WHEN c.breached_at IS NOT NULL THEN 'breached'"
-		"  WHEN c.warned_at IS NOT NULL THEN 'warning' ELSE 'running' END,"
-		" member_id = CASE WHEN c.due_at < coalesce(f.stopped_at, $2) THEN c.member_id"
-		"  WHEN f.stopped_at IS NULL THEN l.owner_id"
-		"  WHEN c.stopped_at IS NULL THEN coalesce(c.member_id, l.owner_id) ELSE c.member_id END"
-		" FROM leadflow._clock_facts f JOIN leadflow.leads l ON l.id = f.lead_id"
-		" WHERE f.clock_id = c.id AND f.lead_id = ANY ($1)"
-		" AND (c.stopped_at IS DISTINCT FROM f.stopped_at"
-		"  OR f.outcome IS NOT NULL AND c.state <> f.outcome"
-		"  OR f.outcome IS NULL AND c.due_at >= $2 AND c.member_id IS DISTINCT FROM l.owner_id)",
-		2, {INT8ARRAYOID, TIMESTAMPTZOID}
-	};
-	Datum		values[2] = {leads, TimestampTzGetDatum(clock_now())};
+	const SlaConfig *config = settling->config;
+	TimestampTz *since = episodes_since(settling, leads, n, facts, nfacts);
+	int64	   *looked = palloc_array(int64, n);
+	int			nlooked = 0;
+	Inbound    *inbounds;
+	int			ninbounds;
+	const Inbound **fresh;
+	ClockFact  *started;
+	LeadDocument *documents;
+	int			ndocuments;
+	int			count = 0;
+	int			f = 0;
+	IdSet		kept = {0};
 
-	(void) engine_execute(&statement, values, NULL);
+	*nfresh = 0;
+	for (int i = 0; i < n; i++)
+	{
+		if (TIMESTAMP_IS_NOEND(since[i]))
+			continue;
+		looked[nlooked] = leads[i];
+		since[nlooked++] = since[i];
+	}
+	if (nlooked == 0)
+		return NULL;
+	inbounds = inbounds_read(looked, since, nlooked, &ninbounds);
+	fresh = palloc_array(const Inbound *, ninbounds + 1);
+	for (int i = 0; i < ninbounds;)
+	{
+		const Inbound *inbound = &inbounds[i++];
+		const ClockFact *fact;
+		int			nof = 0;
+
+		while (f < nfacts && facts[f].clock.lead_id < inbound->lead_id)
+			f++;
+		while (f + nof < nfacts && facts[f + nof].clock.lead_id == inbound->lead_id)
+			nof++;
+		fact = clock_of_inbound(&facts[f], nof, inbound);
+		if (fact == NULL && !policy_in_force(config, NEXT_RESPONSE, inbound->at))
+			continue;
+		if (fact)
+			ids_add(&kept, fact->clock.id);
+		else if (!settling->news || settling->news[lead_index(leads, n, inbound->lead_id)].loud)
+			fresh[count++] = inbound;
+		/* the others of the episode */
+		while (i < ninbounds && inbounds[i].lead_id == inbound->lead_id &&
+			   inbounds[i].ended_at == inbound->ended_at)
+			i++;
+	}
+	ids_sort(&kept);
+	for (f = 0; f < nfacts; f++)
+	{
+		if (facts[f].clock.metric == NEXT_RESPONSE && !ids_contain(&kept, facts[f].clock.id))
+			ids_add(gone, facts[f].clock.id);
+	}
+	ids_sort(gone);
+
+	nlooked = 0;
+	for (int i = 0; i < count && config->conditional[NEXT_RESPONSE]; i++)
+	{
+		if (nlooked == 0 || looked[nlooked - 1] != fresh[i]->lead_id)
+			looked[nlooked++] = fresh[i]->lead_id;
+	}
+	documents = documents_for(looked, nlooked, &ndocuments);
+	started = palloc_array(ClockFact, count + 1);
+	for (int i = 0; i < count; i++)
+	{
+		const SlaPolicy *policy = policy_choose(config, NEXT_RESPONSE, fresh[i]->at,
+												lead_document_find(documents, ndocuments, fresh[i]->lead_id));
+		ClockFact  *fact = &started[*nfresh];
+
+		if (policy == NULL)
+			continue;
+		fact->clock = new_clock(fresh[i]->lead_id, policy, fresh[i]->at, fresh[i]->owner_id);
+		fact->clock.due_at = DT_NOEND;
+		fact->clock.has_activity = true;
+		fact->clock.activity_id = fresh[i]->id;
+		fact->stopped_at = fresh[i]->ended_at;
+		fact->answered = fresh[i]->answered;
+		fact->owner_id = fresh[i]->owner_id;
+		(*nfresh)++;
+	}
+	return started;
+}
+
+/* Returns whether attempts are counted otherwise now, so that facts are to be read once more. */
+static bool
+settle_portion(const Settling *settling, const int64 *leads, int n)
+{
+	const SlaConfig *config = settling->config;
+	TimestampTz now = clock_now();
+	int			nfacts;
+	ClockFact  *facts = clocks_read(leads, n, settling->from, settling->touches, &nfacts);
+	ClockFact  *fresh = NULL;
+	int			nfresh = 0;
+	IdSet		gone = {0};
+	IdSet		stirred = {0};
+	ClockCourse course = {0};
+	const ClockFact **derived;
+	const Clock **updates;
+	Clock	   *clocks;
+	int			nderived = 0;
+	int			nupdates = 0;
+	int64		warned_of = 0;
+	bool		recounted = false;
+
+	if (config->nof[NEXT_RESPONSE] > 0)
+		fresh = compare_episodes(settling, leads, n, facts, nfacts, &nfresh, &gone);
+	derived = palloc_array(const ClockFact *, nfacts + 1);
+	for (int f = 0; f < nfacts; f++)
+	{
+		if (ids_contain(&gone, facts[f].clock.id) ||
+			(is_settled(&facts[f]) && !(runs(&facts[f].clock) ? settling->open : settling->closed)))
+			continue;
+		derived[nderived++] = &facts[f];
+		ids_add(&stirred, facts[f].clock.lead_id);
+	}
+	for (int f = 0; f < nfresh; f++)
+		ids_add(&stirred, fresh[f].clock.lead_id);
+	ids_sort(&stirred);
+	if (stirred.n > 0)
+		course_read(stirred.ids, stirred.n, &course);
+
+	clocks = palloc_array(Clock, nderived + nfresh + 1);
+	updates = palloc_array(const Clock *, nderived + 1);
+	for (int i = 0; i < nderived; i++)
+	{
+		clocks[i] = derive(config, &course, derived[i], false, now, settling->corrects ? NULL : &warned_of);
+		if (same_clock(&clocks[i], &derived[i]->clock))
+			continue;
+		updates[nupdates++] = &clocks[i];
+		recounted |= clocks[i].target_count != derived[i]->clock.target_count;
+	}
+	for (int i = 0; i < nfresh; i++)
+		clocks[nderived + i] = derive(config, &course, &fresh[i], false, now, &warned_of);
+	clocks_delete(&gone);
+	insert(&clocks[nderived], nfresh);
+	clocks_update(updates, nupdates);
+	return recounted;
+}
+
+static void
+settle(const Settling *settling, const int64 *leads, int n)
+{
+	for (int i = 0; i < n; i += PORTION)
+	{
+		Settling	portion = *settling;
+		int			count = Min(n - i, PORTION);
+		MemoryContext caller = CurrentMemoryContext;
+		MemoryContext each = AllocSetContextCreate(caller, "leadflow clocks", ALLOCSET_DEFAULT_SIZES);
+
+		CHECK_FOR_INTERRUPTS();
+		if (portion.news)
+			portion.news += i;
+		MemoryContextSwitchTo(each);
+		if (settle_portion(&portion, leads + i, count))
+			(void) settle_portion(&portion, leads + i, count);
+		MemoryContextSwitchTo(caller);
+		MemoryContextDelete(each);
+	}
 }
 
 void
 clock_settle(const int64 *leads, int n)
 {
-	const SlaConfig *config;
+	Settling	settling = {.config = policy_config(), .from = DT_NOBEGIN, .open = true};
 	EngineContext engine;
-	Datum		argument;
 
 	if (n == 0)
 		return;
-	config = policy_config();
 	clock_enter(&engine);
-	argument = int8_array(leads, n);
-	settle_handoffs(argument);
+	settle_handoffs(leads, n);
 	/* a policy that has clocks can't be deleted, so without policies there are none */
-	if (config->any)
-		settle_clocks(argument);
+	if (settling.config->npolicies > 0)
+		settle(&settling, leads, n);
 	engine_leave(&engine);
 }
 
-/*
- * Leads with touches at or after the instant of a hand-off that was made just now: they
- * came first because the move or they are dated so.
- */
-static int64 *
-touched_already(const Move *const *moves, int nmoves, int *n)
+void
+clock_owned(const int64 *leads, int n)
 {
-	int64	   *result = palloc(sizeof(int64) * Max(nmoves, 1));
+	Settling	settling = {.config = policy_config(), .from = DT_NOEND, .open = true};
+	EngineContext engine;
+	bool		any = false;
 
-	*n = 0;
-	for (int i = 0; i < nmoves; i++)
-	{
-		if (moves[i]->touched)
-			result[(*n)++] = moves[i]->lead_id;
-	}
-	return result;
+	for (int m = 0; m < CLOCK_METRICS; m++)
+		any |= settling.config->nof[m] > 0 && !clock_rules[m].with_sales;
+	if (n == 0 || !any)
+		return;
+	clock_enter(&engine);
+	settle(&settling, leads, n);
+	engine_leave(&engine);
 }
 
+bool
+clock_awaits_contact(void)
+{
+	const SlaConfig *config = policy_config();
+
+	return config->nof[TIME_TO_FIRST_CONTACT] > 0 || config->nof[NEXT_RESPONSE] > 0;
+}
+
+bool
+clock_awaits_reply(void)
+{
+	return policy_config()->nof[NEXT_RESPONSE] > 0;
+}
+
+void
+clock_news(const ClockNews *news, int n)
+{
+	Settling	settling = {.config = policy_config(), .from = DT_NOEND, .touches = true, .news = news};
+	EngineContext engine;
+	int64	   *leads;
+
+	if (n == 0)
+		return;
+	clock_enter(&engine);
+	leads = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * n);
+	for (int i = 0; i < n; i++)
+	{
+		leads[i] = news[i].lead_id;
+		settling.from = Min(settling.from, news[i].from);
+	}
+	settle_handoffs(leads, n);
+	if (settling.config->npolicies > 0)
+		settle(&settling, leads, n);
+	engine_leave(&engine);
+}
+
+void
+clock_reviews_closed(const int64 *leads, int n)
+{
+	Settling	settling = {.config = policy_config(), .from = DT_NOEND};
+	EngineContext engine;
+
+	if (n == 0 || settling.config->nof[TIME_TO_REVIEW] == 0)
+		return;
+	clock_enter(&engine);
+	settle(&settling, leads, n);
+	engine_leave(&engine);
+}
+
+/* May a clock that runs be the lead's new owner's, or end, by this move? */
+static bool
+stirs(const SlaConfig *config, const Move *move)
+{
+	if (config->nof[NEXT_RESPONSE] > 0 || config->nof[TIME_TO_REVIEW] > 0)
+		return true;
+	for (int m = 0; m < CLOCK_METRICS; m++)
+	{
+		if (config->nof[m] > 0 && clock_rules[m].ends && clock_rules[m].ends(move))
+			return true;
+	}
+	return false;
+}
+
+static bool
+starts_any(const SlaConfig *config, const Move *move)
+{
+	for (int m = 0; m < CLOCK_METRICS; m++)
+	{
+		if (starts_clock(config, move, m))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Touches at or after the instant of a hand-off that was made just now came first because the
+ * move or they are dated so.
+ */
 void
 clock_moves(const Move *moves, int n)
 {
-	const Move **entered = palloc(sizeof(Move *) * Max(n, 1));
-	int64	   *left = palloc(sizeof(int64) * Max(n, 1));
-	int			nentered = 0;
+	const SlaConfig *config = policy_config();
+	Settling	settling = {.config = config, .from = DT_NOEND};
+	const Move **starting = palloc_array(const Move *, n + 1);
+	int64	   *left = palloc_array(int64, n + 1);
+	int64	   *touched = palloc_array(int64, n + 1);
+	int			nstarting = 0;
 	int			nleft = 0;
-	const SlaConfig *config;
+	int			ntouched = 0;
 	EngineContext engine;
 
+	settling.open = config->nof[NEXT_RESPONSE] > 0 || config->nof[TIME_TO_REVIEW] > 0;
 	for (int i = 0; i < n; i++)
 	{
 		const Move *move = &moves[i];
-		bool		was_handoff = is(move->from_category, "handoff");
-		bool		is_handoff = is(move->to_category, "handoff");
 
-		if (is_handoff && !was_handoff && !move->imported)
-			entered[nentered++] = move;
-
-		/* sales to sales ends nothing */
-		if ((was_handoff && !is_handoff) ||
-			(is(move->from_category, "sales") && !is(move->to_category, "sales")))
-			left[nleft++] = move->lead_id;
-	}
-	if (nentered == 0 && nleft == 0)
-		return;
-
-	config = policy_config();
-	if (nentered == 0 && !config->any)
-		return;
-	clock_enter(&engine);
-	if (config->any)
-	{
-		if (nleft > 0)
-			settle_clocks(int8_array(left, nleft));
-		if (nentered > 0)
-			start_clocks(config, entered, nentered);
-	}
-	if (nentered > 0)
-	{
-		int			ntouched;
-		int64	   *touched = touched_already(entered, nentered, &ntouched);
-
-		if (ntouched > 0)
+		if (config->npolicies > 0 && move->from_stage && stirs(config, move))
 		{
-			Datum		leads = int8_array(touched, ntouched);
+			left[nleft++] = move->lead_id;
+			settling.from = Min(settling.from, move->at);
+		}
+		if (config->npolicies > 0 && starts_any(config, move))
+			starting[nstarting++] = move;
+		if (is(move->to_category, "handoff") && !is(move->from_category, "handoff") &&
+			!move->imported && move->touched)
+			touched[ntouched++] = move->lead_id;
+	}
+	if (nleft == 0 && nstarting == 0 && ntouched == 0)
+		return;
 
-			settle_handoffs(leads);
-			if (config->any)
-				settle_clocks(leads);
+	clock_enter(&engine);
+	settle(&settling, left, nleft);
+	if (nstarting > 0)
+		start_clocks(config, starting, nstarting);
+	if (ntouched > 0)
+	{
+		settle_handoffs(touched, ntouched);
+		if (config->npolicies > 0)
+		{
+			settling.touches = true;
+			settle(&settling, touched, ntouched);
 		}
 	}
 	engine_leave(&engine);
-	pfree(entered);
+	pfree(starting);
 	pfree(left);
+	pfree(touched);
 }
 
-/* ---------------------------------------------------------------------
- * Correcting
- * ---------------------------------------------------------------------
- */
+/* ---- pauses -------------------------------------------------------------- */
 
-/*
- * A policy or a calendar was edited in place: open clocks are due anew, by the
- * configuration as it is now; closed ones were judged by what held then.  An
- * announcement that turns out to have been too early is forgotten, so that it
- * is made again in time.  The calendar is chosen as at the start, that of the
- * hand-off's owner included, and policy_can_count() is said in SQL.
- *
- * The state rows are locked in the order of leads, as everywhere.
- */
+/* A lead's pauses are others from an instant on: clocks that have stopped since are judged anew. */
+static void
+settle_paused(int64 lead_id, TimestampTz from)
+{
+	Settling	settling = {.config = policy_config(), .from = from, .open = true, .closed = true};
+
+	if (settling.config->npolicies > 0)
+		settle(&settling, &lead_id, 1);
+}
+
+void
+clock_pause(int64 lead_id, TimestampTz at, TimestampTz until, const char *reason, int64 actor_id)
+{
+	EngineContext engine;
+
+	clock_enter(&engine);
+	pause_add(lead_id, at, until, reason, actor_id);
+	settle_paused(lead_id, at);
+	engine_leave(&engine);
+}
+
+void
+clock_resume(int64 lead_id, TimestampTz at)
+{
+	EngineContext engine;
+
+	clock_enter(&engine);
+	if (pause_end(lead_id, at))
+		settle_paused(lead_id, at);
+	engine_leave(&engine);
+}
+
+int64
+clock_standing(int64 lead_id)
+{
+	static EngineStatement statement = {
+		"SELECT count(*) FROM leadflow.sla_clocks c WHERE c.lead_id = $1 AND c.stopped_at IS NULL"
+		" AND c.merged_from IS NULL AND c.counted_from > greatest(c.started_at, $2)",
+		2, {INT8OID, TIMESTAMPTZOID}
+	};
+	Datum		values[2] = {Int64GetDatum(lead_id), TimestampTzGetDatum(clock_now())};
+	EngineContext engine;
+	int64		result;
+
+	clock_enter(&engine);
+	(void) engine_query(&statement, values, NULL);
+	result = spi_int64(0, 1);
+	engine_leave(&engine);
+	return result;
+}
+
+/* ---- correcting and restating -------------------------------------------- */
+
+/* The next leads that a statement finds after the last one, a portion of them; in the caller's context. */
+static int64 *
+next_leads(EngineStatement *statement, Datum *values, int64 after, int *n)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int64	   *leads;
+
+	values[0] = Int64GetDatum(after);
+	values[1] = Int64GetDatum(PORTION);
+	*n = (int) engine_query(statement, values, NULL);
+	leads = MemoryContextAlloc(caller, sizeof(int64) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+		leads[i] = spi_int64(i, 1);
+	return leads;
+}
+
+/* Those of these leads of which an open clock would be another; unlocked. */
+static IdSet
+misreckoned(const SlaConfig *config, const int64 *leads, int n)
+{
+	int			nfacts;
+	ClockFact  *facts = clocks_read(leads, n, DT_NOEND, false, &nfacts);
+	ClockCourse course = {0};
+	TimestampTz now = clock_now();
+	IdSet		found = {0};
+
+	course_read(leads, n, &course);
+	for (int f = 0; f < nfacts; f++)
+	{
+		Clock		clock = derive(config, &course, &facts[f], false, now, NULL);
+
+		if (!same_clock(&clock, &facts[f].clock))
+			ids_add(&found, clock.lead_id);
+	}
+	ids_sort(&found);
+	return found;
+}
+
+static void
+lock_states(const IdSet *leads)
+{
+	for (int i = 0; i < leads->n; i++)
+		(void) row_lock_named("score_state", leads->ids[i], LockTupleNoKeyExclusive);
+}
+
+/* First it is found who is concerned, so that nobody else is waited for. */
 void
 clock_correct(void)
 {
-	static EngineStatement statement = {
-		"WITH fixed AS MATERIALIZED ("
-		"  SELECT c.id, c.lead_id, k.calendar_id,"
-		"   CASE WHEN k.calendar_id IS NULL THEN c.started_at + t.target"
-		"    ELSE leadflow.add_business_time(k.calendar_id, c.started_at, t.target) END AS due_at,"
-		"   CASE WHEN k.calendar_id IS NULL THEN c.started_at + t.warn_after"
-		"    ELSE leadflow.add_business_time(k.calendar_id, c.started_at, t.warn_after) END AS warn_at"
-		"  FROM leadflow.sla_clocks c"
-		"  JOIN leadflow.sla_policies p ON p.id = c.policy_id"
-		"  LEFT JOIN leadflow.handoffs h ON h.id = c.handoff_id AND p.calendar_id IS NULL"
-		"  LEFT JOIN leadflow.team_members m ON m.id = h.owner_id"
-		"  LEFT JOIN leadflow.calendars o ON o.id = coalesce(p.calendar_id, m.calendar_id)"
-		"  CROSS JOIN LATERAL (SELECT make_interval(secs => extract(epoch FROM p.target)::double precision) AS target,"
-		"   make_interval(secs => extract(epoch FROM p.target)::double precision * p.warn_fraction) AS warn_after) t"
-		"  CROSS JOIN LATERAL (SELECT CASE WHEN o.id IS NOT NULL AND leadflow.business_time(o.id, c.started_at,"
-		"   c.started_at + interval '18300 days') >= t.target THEN o.id END AS calendar_id) k"
-		"  WHERE c.stopped_at IS NULL),"
-		" locked AS MATERIALIZED ("
-		"  SELECT f.* FROM fixed f JOIN leadflow.score_state s ON s.lead_id = f.lead_id"
-		"  JOIN leadflow.sla_clocks c ON c.id = f.id"
-		"  WHERE (c.calendar_id, c.due_at, c.warn_at) IS DISTINCT FROM (f.calendar_id, f.due_at, f.warn_at)"
-		"  ORDER BY f.lead_id FOR NO KEY UPDATE OF s),"
-		" told AS MATERIALIZED ("
-		"  SELECT l.*, CASE WHEN l.due_at < $1 THEN c.breached_at END AS breached_at,"
-		"   CASE WHEN l.warn_at <= $1 THEN c.warned_at END AS warned_at"
-		"  FROM locked l JOIN leadflow.sla_clocks c ON c.id = l.id)"
-		" UPDATE leadflow.sla_clocks c SET calendar_id = t.calendar_id, due_at = t.due_at, warn_at = t.warn_at,"
-		"  member_id = CASE WHEN t.due_at >= $1 THEN (SELECT l.owner_id FROM leadflow.leads l WHERE l.id = c.lead_id)"
-		"   ELSE c.member_id END,"
-		"  breached_at = t.breached_at, warned_at = t.warned_at,"
-		"  state = CASE WHEN t.breached_at IS NOT NULL THEN 'breached' WHEN t.warned_at IS NOT NULL THEN 'warning'"
-		"   ELSE 'running' END"
-		" FROM told t WHERE c.id = t.id AND c.stopped_at IS NULL",
-		1, {TIMESTAMPTZOID}
+	static EngineStatement open = {
+		"SELECT DISTINCT c.lead_id FROM leadflow.sla_clocks c WHERE c.stopped_at IS NULL AND c.lead_id > $1"
+		" ORDER BY c.lead_id LIMIT $2",
+		2, {INT8OID, INT8OID}
 	};
-	Datum		now = TimestampTzGetDatum(clock_now());
+	Settling	settling = {.config = policy_config(), .from = DT_NOEND, .open = true, .corrects = true};
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext each;
 	EngineContext engine;
+	Datum		values[2];
+	int64		last = PG_INT64_MIN;
+	int			n;
 
-	engine_enter(&engine);
-	(void) engine_execute(&statement, &now, NULL);
+	if (settling.config->npolicies == 0)
+		return;
+	clock_enter(&engine);
+	each = AllocSetContextCreate(caller, "leadflow correction", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(each);
+	do
+	{
+		int64	   *leads = next_leads(&open, values, last, &n);
+
+		CHECK_FOR_INTERRUPTS();
+		if (n > 0)
+		{
+			IdSet		concerned = misreckoned(settling.config, leads, n);
+
+			last = leads[n - 1];
+			lock_states(&concerned);
+			if (concerned.n > 0)
+				settle(&settling, concerned.ids, concerned.n);
+		}
+		MemoryContextReset(each);
+	} while (n == PORTION);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(each);
 	engine_leave(&engine);
+}
+
+/* A stopped clock of the range, as it was written and as it should be. */
+typedef struct Restatement
+{
+	Clock		before;
+	Clock		after;
+} Restatement;
+
+static bool
+in_range(const Clock *clock, TimestampTz from, TimestampTz to)
+{
+	return !runs(clock) && clock->started_at >= from && clock->started_at < to;
+}
+
+/* Which of these leads' clocks are to be restated, by lead and clock. */
+static Restatement *
+find_restatements(const SlaConfig *config, const int64 *leads, int n, TimestampTz from, TimestampTz to,
+				  int *count)
+{
+	int			nfacts;
+	ClockFact  *facts = clocks_read(leads, n, DT_NOBEGIN, false, &nfacts);
+	Restatement *found = palloc_array(Restatement, nfacts + 1);
+	ClockCourse course = {0};
+	TimestampTz now = clock_now();
+
+	*count = 0;
+	course_read(leads, n, &course);
+	for (int f = 0; f < nfacts; f++)
+	{
+		Restatement *restatement = &found[*count];
+
+		if (!in_range(&facts[f].clock, from, to))
+			continue;
+		restatement->before = facts[f].clock;
+		restatement->after = derive(config, &course, &facts[f], true, now, NULL);
+		if (!same_clock(&restatement->before, &restatement->after))
+			(*count)++;
+	}
+	return found;
+}
+
+static IdSet
+leads_of(const Restatement *found, int n)
+{
+	IdSet		leads = {0};
+
+	for (int i = 0; i < n; i++)
+		ids_add(&leads, found[i].before.lead_id);
+	ids_sort(&leads);
+	return leads;
+}
+
+static void
+write_clocks(const Restatement *found, int n)
+{
+	const Clock **clocks = palloc_array(const Clock *, n + 1);
+
+	for (int i = 0; i < n; i++)
+		clocks[i] = &found[i].after;
+	clocks_update(clocks, n);
+}
+
+/* On record is what anybody can have seen: another state, or another deadline. */
+static int64
+record_restatements(const Restatement *found, int n, const char *role)
+{
+	static EngineStatement statement = {
+		"INSERT INTO leadflow.sla_restatements (clock_id, lead_id, policy_id, restated_at, restated_by, old_state,"
+		" new_state, old_due_at, new_due_at)"
+		" SELECT r.clock_id, r.lead_id, r.policy_id, $8, $9, r.old_state, r.new_state, r.old_due_at, r.new_due_at"
+		" FROM unnest($1, $2, $3, $4, $5, $6, $7) AS r"
+		"  (clock_id, lead_id, policy_id, old_state, new_state, old_due_at, new_due_at)",
+		9, {INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID,
+			TIMESTAMPTZARRAYOID, TIMESTAMPTZOID, TEXTOID}
+	};
+	int64	   *ids[3];
+	const char **states[2];
+	TimestampTz *due[2];
+	Datum		values[9];
+	int			count = 0;
+
+	for (int a = 0; a < 3; a++)
+		ids[a] = palloc_array(int64, n + 1);
+	for (int a = 0; a < 2; a++)
+	{
+		states[a] = palloc_array(const char *, n + 1);
+		due[a] = palloc_array(TimestampTz, n + 1);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		const Clock *before = &found[i].before;
+		const Clock *after = &found[i].after;
+
+		if (before->state == after->state && before->due_at == after->due_at)
+			continue;
+		ids[0][count] = before->id;
+		ids[1][count] = before->lead_id;
+		ids[2][count] = before->policy_id;
+		states[0][count] = clock_states[before->state];
+		states[1][count] = clock_states[after->state];
+		due[0][count] = before->due_at;
+		due[1][count++] = after->due_at;
+	}
+	if (count == 0)
+		return 0;
+	for (int a = 0; a < 3; a++)
+		values[a] = int8_array(ids[a], count);
+	for (int a = 0; a < 2; a++)
+	{
+		values[3 + a] = text_array(states[a], count);
+		values[5 + a] = time_array(due[a], count);
+	}
+	values[7] = TimestampTzGetDatum(clock_now());
+	values[8] = CStringGetTextDatum(role);
+	(void) engine_execute(&statement, values, NULL);
+	return count;
+}
+
+/*
+ * Another number of attempts may stop a clock elsewhere: it is written first, and what
+ * comes of it is found the second time.
+ */
+static int64
+restate_locked(const SlaConfig *config, const int64 *leads, int n, TimestampTz from, TimestampTz to,
+			   const char *role)
+{
+	int			nfound;
+	int			nagain;
+	int			a = 0;
+	Restatement *found = find_restatements(config, leads, n, from, to, &nfound);
+	Restatement *again;
+
+	write_clocks(found, nfound);
+	again = find_restatements(config, leads, n, from, to, &nagain);
+	write_clocks(again, nagain);
+	/* both are by lead and clock */
+	for (int i = 0; i < nfound && a < nagain; i++)
+	{
+		if (found[i].before.id == again[a].before.id)
+			found[i].after = again[a++].after;
+	}
+	return record_restatements(found, nfound, role);
+}
+
+int64
+clock_restate(TimestampTz from, TimestampTz to, const char *role)
+{
+	static EngineStatement closed = {
+		"SELECT DISTINCT c.lead_id FROM leadflow.sla_clocks c WHERE c.stopped_at IS NOT NULL AND c.lead_id > $1"
+		" AND c.started_at >= $3 AND c.started_at < $4 ORDER BY c.lead_id LIMIT $2",
+		4, {INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	};
+	const SlaConfig *config = policy_config();
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext each;
+	EngineContext engine;
+	Datum		values[4] = {0, 0, TimestampTzGetDatum(from), TimestampTzGetDatum(to)};
+	int64		last = PG_INT64_MIN;
+	int64		result = 0;
+	int			n;
+
+	if (config->npolicies == 0)
+		return 0;
+	clock_enter(&engine);
+	each = AllocSetContextCreate(caller, "leadflow restatement", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(each);
+	do
+	{
+		int64	   *leads = next_leads(&closed, values, last, &n);
+
+		CHECK_FOR_INTERRUPTS();
+		if (n > 0)
+		{
+			int			count;
+			Restatement *found = find_restatements(config, leads, n, from, to, &count);
+			IdSet		concerned = leads_of(found, count);
+
+			last = leads[n - 1];
+			lock_states(&concerned);
+			if (concerned.n > 0)
+				result += restate_locked(config, concerned.ids, concerned.n, from, to, role);
+		}
+		MemoryContextReset(each);
+	} while (n == PORTION);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(each);
+	engine_leave(&engine);
+	return result;
 }

@@ -82,6 +82,8 @@ delta_make(const Model *model, int64 lead_id)
 	delta->last_at = DT_NOBEGIN;
 	delta->last_engaged_at = DT_NOBEGIN;
 	delta->last_touch_at = DT_NOBEGIN;
+	delta->clock_from = DT_NOEND;
+	delta->inbound_at = DT_NOEND;
 	delta->hand_raised_at = DT_NOBEGIN;
 	delta->disqualified_at = DT_NOEND;
 	delta->trigger_at = DT_NOBEGIN;
@@ -151,6 +153,8 @@ delta_merge(const Model *model, Delta *into, const Delta *from)
 	delta_add_matched(into, from->matched, from->nmatched);
 	into->last_engaged_at = Max(into->last_engaged_at, from->last_engaged_at);
 	into->last_touch_at = Max(into->last_touch_at, from->last_touch_at);
+	into->clock_from = Min(into->clock_from, from->clock_from);
+	into->inbound_at = Min(into->inbound_at, from->inbound_at);
 	if (happened_later(from->hand_raised_at, &from->hand_raised_by,
 					   into->hand_raised_at, &into->hand_raised_by))
 	{

@@ -11,7 +11,7 @@
 /* Delta.flags */
 #define DELTA_RECOMPUTE	0x01	/* compute the sums from the activities */
 #define DELTA_FIT		0x02	/* attributes changed */
-#define DELTA_TOUCH		0x04	/* a sales touch came, went or changed */
+#define DELTA_TOUCH		0x04	/* what hand-offs and clocks go by came, went or changed */
 #define DELTA_CAMPAIGN	0x08	/* an engagement with a campaign came, went or changed */
 #define DELTA_REMOVED	0x10	/* evidence may have been taken away */
 #define DELTA_INSERTED	0x20	/* activities were inserted: the lead must exist */
@@ -47,6 +47,8 @@ typedef struct Delta
 	TimestampTz last_at;		/* DT_NOBEGIN = nothing counted */
 	TimestampTz last_engaged_at;
 	TimestampTz last_touch_at;
+	TimestampTz clock_from;		/* of DELTA_TOUCH: none before that; DT_NOEND = none */
+	TimestampTz inbound_at;		/* first that expects a reply, but for quiet loads; DT_NOEND = none */
 	TimestampTz hand_raised_at;
 	pg_uuid_t	hand_raised_by;
 	TimestampTz disqualified_at;	/* DT_NOEND = none */

@@ -74,7 +74,7 @@ typedef struct Flush
 	int			npromotions;
 	int64	   *demotions;
 	int			ndemotions;
-	int64	   *touched;
+	ClockNews  *touched;
 	int			ntouched;
 	int64	   *credited;
 	int			ncredited;
@@ -222,6 +222,17 @@ flush_lock(Flush *flush, int64 lead_id)
 }
 
 static void
+add_touched(Flush *flush, const Delta *delta)
+{
+	ClockNews  *news = &flush->touched[flush->ntouched++];
+
+	news->lead_id = delta->lead_id;
+	news->from = delta->clock_from;
+	news->inbound_at = delta->inbound_at;
+	news->loud = (delta->flags & DELTA_LOUD) != 0;
+}
+
+static void
 flush_lead(Flush *flush, Delta *delta)
 {
 	const Model *model = flush->model;
@@ -264,6 +275,9 @@ flush_lead(Flush *flush, Delta *delta)
 			alert_before(&flush->alerts, &row, &before);
 		flush_complete(flush, &row, delta);
 		row.model_id = model->id;
+		/* from now on touches settle a clock */
+		if (delta->inbound_at < DT_NOEND)
+			row.watch |= WATCH_TOUCH;
 
 		if (lead_row != MISSING && delta->flags & DELTA_LOUD &&
 			(row.watch & (WATCH_GATE | WATCH_HANDOFF) ||
@@ -320,7 +334,7 @@ flush_lead(Flush *flush, Delta *delta)
 			if (demote)
 				flush->demotions[flush->ndemotions++] = delta->lead_id;
 			if (delta->flags & DELTA_TOUCH && (row.watch & WATCH_TOUCH || promote))
-				flush->touched[flush->ntouched++] = delta->lead_id;
+				add_touched(flush, delta);
 			if (delta->flags & DELTA_CAMPAIGN && row.watch & WATCH_CREDIT)
 				flush->credited[flush->ncredited++] = delta->lead_id;
 			if (delta->flags & DELTA_CONTACT)
@@ -380,7 +394,7 @@ flush_all(bool settles)
 	hold_accounts(deltas, n);
 	flush.promotions = MemoryContextAllocHuge(context, sizeof(Promotion) * Max(n, 1));
 	flush.demotions = MemoryContextAllocHuge(context, sizeof(int64) * Max(n, 1));
-	flush.touched = MemoryContextAllocHuge(context, sizeof(int64) * Max(n, 1));
+	flush.touched = MemoryContextAllocHuge(context, sizeof(ClockNews) * Max(n, 1));
 	flush.credited = MemoryContextAllocHuge(context, sizeof(int64) * Max(n, 1));
 	flush.contacts = MemoryContextAllocHuge(context, sizeof(Delta *) * Max(n, 1));
 	initStringInfo(&flush.unknown);
@@ -417,7 +431,7 @@ flush_all(bool settles)
 	if (flush.ndemotions)
 		transition_demote(flush.demotions, flush.ndemotions);
 	if (flush.ntouched)
-		clock_settle(flush.touched, flush.ntouched);
+		clock_news(flush.touched, flush.ntouched);
 	if (flush.ncredited)
 		credit_refresh_leads(flush.credited, flush.ncredited);
 	alerts_tell(&flush.alerts);

@@ -318,21 +318,37 @@ merge_records(const Merge *merge)
 			" left_for = CASE WHEN e.left_at IS NULL THEN l.stage ELSE e.left_for END,"
 			" left_at = coalesce(e.left_at, greatest($3, e.enrolled_at))"
 			" FROM leadflow.leads l WHERE l.id = $1 AND e.lead_id = $2", MERGE_ARGS},
-		/* the promise holds where the lead is still in the hands of who gave it */
+		/* a pause of what is now one history with the lead's is the lead's own */
+		{"UPDATE leadflow.sla_pauses p SET lead_id = $1, merged_from = CASE WHEN $4 THEN p.merged_from"
+			"   ELSE coalesce(p.merged_from, $2) END,"
+			"  until = CASE WHEN $4 OR p.merged_from IS NOT NULL OR p.paused_at >= $3 OR p.until <= $3 THEN p.until"
+			"   ELSE $3 END"
+			" WHERE p.lead_id = $2", MERGE_ARGS},
+		{"UPDATE leadflow.sla_restatements SET lead_id = $1 WHERE lead_id = $2", MERGE_ARGS},
+		/*
+		 * The promise holds where the lead is still in the hands of who gave it, or in the stage that it
+		 * is about.  Who wrote waits for an answer to whichever of the two it was; a case has its own end.
+		 */
 		{"UPDATE leadflow.sla_clocks c SET lead_id = $1,"
-			" merged_from = CASE WHEN g.goes_on THEN NULL ELSE coalesce(c.merged_from, $2) END,"
+			" merged_from = CASE WHEN g.goes_on OR c.metric IN ('next_response', 'time_to_review') THEN c.merged_from"
+			"  ELSE coalesce(c.merged_from, $2) END,"
 			" history_id = CASE WHEN g.goes_on THEN h.id ELSE c.history_id END"
 			" FROM leadflow.stage_history h JOIN leadflow.stages s ON s.name = h.to_stage"
-			" CROSS JOIN LATERAL (SELECT o.id, o.stopped_at IS NULL AND o.merged_from IS NULL AND CASE o.metric"
-			"   WHEN 'time_to_accept' THEN s.category = 'handoff' ELSE s.category IN ('handoff', 'sales') END AS goes_on"
+			" CROSS JOIN LATERAL (SELECT o.id, o.stopped_at IS NULL AND o.merged_from IS NULL AND CASE"
+			"   WHEN o.metric IN ('next_response', 'time_to_review') THEN false"
+			"   WHEN o.metric = 'time_to_accept' THEN s.category = 'handoff'"
+			"   WHEN o.metric = 'time_to_handoff' THEN s.category = 'marketing' AND h.to_stage <> 'lead'"
+			"   WHEN o.metric IN ('time_to_nurture', 'time_in_stage') THEN h.to_stage = (SELECT d.to_stage"
+			"    FROM leadflow.stage_history d WHERE d.lead_id = $1 AND d.id = o.history_id)"
+			"   ELSE s.category IN ('handoff', 'sales') END AS goes_on"
 			"  FROM leadflow.sla_clocks o WHERE o.lead_id = $2) g"
 			" WHERE h.lead_id = $1 AND h.left_at IS NULL AND c.lead_id = $2 AND g.id = c.id", MERGE_ARGS}
 	};
 	static EngineStatement after[] = {
 		{"UPDATE leadflow.sla_clocks c SET merged_from = $2, history_id = (SELECT max(h.id)"
 			"  FROM leadflow.stage_history h WHERE h.lead_id = $1 AND h.merged_from = $2)"
-			" WHERE c.lead_id = $1 AND c.stopped_at IS NULL AND EXISTS ("
-			"  SELECT FROM leadflow.sla_clocks o WHERE o.lead_id = $1 AND o.stopped_at IS NULL"
+			" WHERE c.lead_id = $1 AND c.stopped_at IS NULL AND c.metric NOT IN ('next_response', 'time_to_review')"
+			"  AND EXISTS (SELECT FROM leadflow.sla_clocks o WHERE o.lead_id = $1 AND o.stopped_at IS NULL"
 			"  AND o.metric = c.metric AND (o.due_at, o.id) < (c.due_at, c.id))", MERGE_ARGS}
 	};
 
@@ -405,6 +421,7 @@ identity_erase(int64 lead_id, TimestampTz at)
 			" WHERE r.lead_id = $1 AND v.review_id = r.id AND v.note IS NOT NULL", 1, {INT8OID}},
 		/* nobody is told any more */
 		{"DELETE FROM leadflow.notifications WHERE lead_id = $1 AND delivered_at IS NULL", 1, {INT8OID}},
+		{"UPDATE leadflow.sla_pauses SET reason = NULL WHERE lead_id = $1 AND reason IS NOT NULL", 1, {INT8OID}},
 		{"UPDATE leadflow.notifications SET payload = '{}', last_error = NULL WHERE lead_id = $1", 1, {INT8OID}},
 		{"UPDATE leadflow.deals SET name = NULL, lost_reason = NULL WHERE lead_id = $1"
 			" AND (name IS NOT NULL OR lost_reason IS NOT NULL)", 1, {INT8OID}},
@@ -430,6 +447,8 @@ identity_erase(int64 lead_id, TimestampTz at)
 	for (int i = 0; i < (int) lengthof(texts); i++)
 		(void) engine_execute(&texts[i], values, NULL);
 	engine_leave(&engine);
+	/* nobody waits for an answer any more */
+	clock_settle(&lead_id, 1);
 	/* what qualified it is not taken back, it is not known any more */
 	score_watch(&lead_id, 1, 0, WATCH_EVIDENCE);
 	score_leads_changed(&lead_id, 1);

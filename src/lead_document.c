@@ -95,17 +95,33 @@ additions(const ScoreRow *score, const char *stage, const char *reason)
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
+static Jsonb *
+with_additions(Jsonb *document, JsonbParseState **state)
+{
+	Jsonb	   *other = JsonbValueToJsonb(pushJsonbValue(state, WJB_END_OBJECT, NULL));
+
+	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(document),
+											  JsonbPGetDatum(other)));
+}
+
+Jsonb *
+lead_document_in_stage(Jsonb *document, const char *stage)
+{
+	JsonbParseState *state = NULL;
+
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_text(&state, "stage", stage);
+	return with_additions(document, &state);
+}
+
 Jsonb *
 lead_document_rescored(Jsonb *document, const ScoreRow *score)
 {
 	JsonbParseState *state = NULL;
-	Jsonb	   *other;
 
 	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	push_score(&state, score);
-	other = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
-	return DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(document),
-											  JsonbPGetDatum(other)));
+	return with_additions(document, &state);
 }
 
 /* ---- reading leads ------------------------------------------------------- */

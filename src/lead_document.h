@@ -42,6 +42,9 @@ extern LeadDocument *lead_documents_scored(const int64 *leads, int n, TimestampT
 /* One of them; NULL = it is not there. */
 extern Jsonb *lead_document_find(const LeadDocument *documents, int n, int64 lead_id);
 
+/* A scored document as it was when the lead entered a stage that it has left since. */
+extern Jsonb *lead_document_in_stage(Jsonb *document, const char *stage);
+
 /* A scored document as it would be with another score. */
 extern Jsonb *lead_document_rescored(Jsonb *document, const ScoreRow *score);
 

@@ -160,7 +160,8 @@ static void
 load_kinds(Model *model)
 {
 	static EngineStatement statement = {
-		"SELECT kind, role, channel IS NOT NULL, withdraws_permission FROM leadflow.activity_kinds", 0, {0}
+		"SELECT kind, role, channel IS NOT NULL, withdraws_permission, two_way, expects_reply"
+		" FROM leadflow.activity_kinds", 0, {0}
 	};
 	HASHCTL		control = {.keysize = 64, .entrysize = sizeof(ActivityKind), .hcxt = CurrentMemoryContext};
 	uint64		n = engine_query(&statement, NULL, NULL);
@@ -179,6 +180,8 @@ load_kinds(Model *model)
 		kind->message = DatumGetBool(spi_value(r, 3, &isnull)) &&
 			(kind->role == ROLE_SALES_TOUCH || kind->role == ROLE_MARKETING_MESSAGE);
 		kind->withdraws = DatumGetBool(spi_value(r, 4, &isnull));
+		kind->two_way = spi_bool(r, 5);
+		kind->expects_reply = spi_bool(r, 6);
 		kind->nrules = 0;
 		kind->rules = NULL;
 	}

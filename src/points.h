@@ -76,6 +76,8 @@ typedef struct ActivityKind
 	ActivityRole role;
 	bool		message;		/* sent by us, on a channel */
 	bool		withdraws;		/* permission to be contacted */
+	bool		two_way;		/* a conversation took place */
+	bool		expects_reply;
 	int			nrules;
 	PointRule **rules;
 } ActivityKind;

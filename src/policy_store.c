@@ -10,7 +10,6 @@
 
 #include <math.h>
 
-#include "common/int.h"
 #include "utils/builtins.h"
 
 #include "calendar_store.h"
@@ -21,59 +20,64 @@
 #include "policy_store.h"
 #include "spi.h"
 
-#define HORIZON (INT64CONST(50) * 366 * USECS_PER_DAY)
-
-const char *const policy_metric_names[CLOCK_METRICS] = {"time_to_accept", "time_to_first_touch"};
-
+/* By id, and by metric in the order in which they are asked. */
 static void
 load_policies(SlaConfig *config, MemoryContext context)
 {
 	static EngineStatement statement = {
-		"SELECT id, metric, (extract(epoch FROM target) * 1000000)::bigint, warn_fraction, calendar_id,"
+		"SELECT id, metric, (extract(epoch FROM coalesce(target, within)) * 1000000)::bigint, warn_fraction, calendar_id,"
 		" condition, coalesce(lower(valid), '-infinity'), coalesce(upper(valid), 'infinity'),"
-		" lower_inc(valid), upper_inc(valid)"
-		" FROM leadflow.sla_policies"
-		" WHERE team = 'sales' AND target IS NOT NULL AND NOT isempty(valid)"
-		" ORDER BY priority DESC, id",
+		" lower_inc(valid), upper_inc(valid), target_count, rank() OVER (ORDER BY priority DESC, id) - 1"
+		" FROM leadflow.sla_policies WHERE coalesce(target, within) IS NOT NULL ORDER BY id",
 		0, {0}
 	};
-	uint64		n = engine_query(&statement, NULL, NULL);
+	int			n = (int) engine_query(&statement, NULL, NULL);
+	SlaPolicy **asked;
 
 	MemoryContextSwitchTo(context);
-	for (int m = 0; m < CLOCK_METRICS; m++)
-		config->policies[m] = palloc0(sizeof(SlaPolicy) * Max(n, 1));
-
-	for (uint64 r = 0; r < n; r++)
+	config->policies = palloc0_array(SlaPolicy, n + 1);
+	asked = palloc0_array(SlaPolicy *, n + 1);
+	for (int r = 0; r < n; r++)
 	{
-		char	   *metric = spi_text(r, 2);
+		SlaPolicy  *policy = &config->policies[config->npolicies];
+		int			metric = clock_metric(spi_text(r, 2));
 		Datum		value;
 		bool		isnull;
 
-		for (int m = 0; m < CLOCK_METRICS; m++)
+		if (metric < 0)
+			continue;
+		config->npolicies++;
+		config->nof[metric]++;
+		asked[spi_int64(r, 12)] = policy;
+		policy->id = spi_int64(r, 1);
+		policy->metric = metric;
+		policy->target = spi_int64(r, 3);
+		value = spi_value(r, 4, &isnull);
+		policy->warn_after = isnull ? -1 :
+			(int64) rint((double) policy->target * DatumGetFloat8(value));
+		policy->calendar_id = spi_int64(r, 5);
+		value = spi_value(r, 6, &isnull);
+		if (!isnull)
 		{
-			SlaPolicy  *policy;
-
-			if (strcmp(metric, policy_metric_names[m]) != 0)
-				continue;
-			config->any = true;
-			policy = &config->policies[m][config->npolicies[m]++];
-			policy->id = spi_int64(r, 1);
-			policy->target = spi_int64(r, 3);
-			value = spi_value(r, 4, &isnull);
-			policy->warn_after = isnull ? -1 :
-				(int64) rint((double) policy->target * DatumGetFloat8(value));
-			policy->calendar_id = spi_int64(r, 5);
-			value = spi_value(r, 6, &isnull);
-			if (!isnull)
-			{
-				policy->condition = condition_make(value);
-				config->conditional = true;
-			}
-			policy->from = DatumGetTimestampTz(spi_value(r, 7, &isnull));
-			policy->until = DatumGetTimestampTz(spi_value(r, 8, &isnull));
-			policy->from_inclusive = DatumGetBool(spi_value(r, 9, &isnull));
-			policy->until_inclusive = DatumGetBool(spi_value(r, 10, &isnull));
+			policy->condition = condition_make(value);
+			config->conditional[metric] = true;
 		}
+		policy->from = spi_time(r, 7);
+		policy->until = spi_time(r, 8);
+		policy->from_inclusive = spi_bool(r, 9);
+		policy->until_inclusive = spi_bool(r, 10);
+		value = spi_value(r, 11, &isnull);
+		policy->target_count = isnull ? 0 : DatumGetInt32(value);
+	}
+	for (int m = 0; m < CLOCK_METRICS; m++)
+	{
+		config->of[m] = palloc_array(const SlaPolicy *, config->nof[m] + 1);
+		config->nof[m] = 0;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		if (asked[i])
+			config->of[asked[i]->metric][config->nof[asked[i]->metric]++] = asked[i];
 	}
 }
 
@@ -106,7 +110,7 @@ load_config(void)
 	SlaConfig  *config = palloc0(sizeof(SlaConfig));
 
 	load_policies(config, context);
-	if (config->any)
+	if (config->npolicies > 0)
 		load_members(config, context);
 	return config;
 }
@@ -152,11 +156,29 @@ policy_member_calendar(const SlaConfig *config, int64 member_id)
 }
 
 const SlaPolicy *
+policy_find(const SlaConfig *config, int64 id)
+{
+	int			lo = 0;
+	int			hi = config->npolicies;
+
+	while (lo < hi)
+	{
+		int			mid = (lo + hi) / 2;
+
+		if (config->policies[mid].id < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < config->npolicies && config->policies[lo].id == id ? &config->policies[lo] : NULL;
+}
+
+const SlaPolicy *
 policy_choose(const SlaConfig *config, ClockMetric metric, TimestampTz at, Jsonb *document)
 {
-	for (int i = 0; i < config->npolicies[metric]; i++)
+	for (int i = 0; i < config->nof[metric]; i++)
 	{
-		const SlaPolicy *policy = &config->policies[metric][i];
+		const SlaPolicy *policy = config->of[metric][i];
 
 		if (policy_is_valid(policy, at) &&
 			(policy->condition == NULL ||
@@ -166,29 +188,15 @@ policy_choose(const SlaConfig *config, ClockMetric metric, TimestampTz at, Jsonb
 	return NULL;
 }
 
-/* The instant that far ahead, or the last one there is. */
-static TimestampTz
-ahead(TimestampTz from, int64 usecs)
-{
-	TimestampTz result;
-
-	if (pg_add_s64_overflow(from, usecs, &result) || !IS_VALID_TIMESTAMP(result))
-		return END_TIMESTAMP - 1;
-	return result;
-}
-
-/* Is it open for that long within the horizon? Then calendar_add() can't fail. */
 bool
-policy_can_count(const Calendar *calendar, TimestampTz from, int64 target)
+policy_in_force(const SlaConfig *config, ClockMetric metric, TimestampTz at)
 {
-	return calendar->always ? ahead(from, target) < END_TIMESTAMP - 1 :
-		calendar_elapsed(calendar, from, ahead(from, HORIZON)) >= target;
-}
-
-TimestampTz
-policy_deadline(const Calendar *calendar, TimestampTz from, int64 usecs)
-{
-	return calendar ? calendar_add(calendar, from, usecs) : ahead(from, usecs);
+	for (int i = 0; i < config->nof[metric]; i++)
+	{
+		if (policy_is_valid(config->of[metric][i], at))
+			return true;
+	}
+	return false;
 }
 
 void
@@ -209,7 +217,7 @@ policy_check_target(const Interval *target, const char *column, int64 calendar_i
 
 	usecs = target->day * USECS_PER_DAY + target->time;
 	calendar = calendar_get(calendar_id);
-	if (!policy_can_count(calendar, clock_now(), usecs))
+	if (!clock_can_count(calendar, clock_now(), usecs))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 calendar->never ?

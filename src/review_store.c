@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "clock_store.h"
 #include "compat.h"
 #include "guc.h"
 #include "review_store.h"
@@ -49,9 +50,9 @@ review_open(const int64 *leads, int n, TimestampTz at, ReviewOpening opening, in
 		"   WHERE d.lead_id = l.id AND d.history_id = h.id AND d.closed_by = ANY ($3))"
 		"  ORDER BY l.id"
 		"  ON CONFLICT (lead_id) WHERE closed_at IS NULL DO NOTHING"
-		"  RETURNING id, lead_id, opened_at, due_at, reason, note, campaign_owner_id)"
+		"  RETURNING id, lead_id, opened_at, due_at, reason, note, campaign_owner_id, owner_id)"
 		" SELECT o.lead_id, o.opened_at, m.id, jsonb_strip_nulls(jsonb_build_object('review_id', o.id, 'reason', o.reason,"
-		"   'note', left(o.note, " NOTE_TOLD "), 'due_at', o.due_at))::text"
+		"   'note', left(o.note, " NOTE_TOLD "), 'due_at', o.due_at))::text, o.id, o.owner_id"
 		" FROM o LEFT JOIN leadflow.team_members m ON m.id = o.campaign_owner_id AND m.active"
 		" ORDER BY o.lead_id",
 		3, {INT8ARRAYOID, TIMESTAMPTZOID, TEXTARRAYOID}
@@ -60,6 +61,7 @@ review_open(const int64 *leads, int n, TimestampTz at, ReviewOpening opening, in
 	MemoryContext caller = CurrentMemoryContext;
 	EngineContext engine;
 	Notice	   *notices;
+	ReviewOpened *opened;
 	Datum		values[3];
 
 	values[0] = int8_array(leads, n);
@@ -70,6 +72,7 @@ review_open(const int64 *leads, int n, TimestampTz at, ReviewOpening opening, in
 	*nopened = (int) engine_execute(&open, values, NULL);
 	MemoryContextSwitchTo(caller);
 	notices = palloc0_array(Notice, *nopened + 1);
+	opened = palloc_array(ReviewOpened, *nopened + 1);
 	for (int i = 0; i < *nopened; i++)
 	{
 		notices[i].lead_id = spi_int64(i, 1);
@@ -78,8 +81,13 @@ review_open(const int64 *leads, int n, TimestampTz at, ReviewOpening opening, in
 		notices[i].recipient_id = spi_int64(i, 3);
 		notices[i].team = notices[i].recipient_id ? NULL : "marketing";
 		notices[i].details = spi_text(i, 4);
+		opened[i].lead_id = notices[i].lead_id;
+		opened[i].review_id = spi_int64(i, 5);
+		opened[i].at = notices[i].at;
+		opened[i].owner_id = spi_int64(i, 6);
 	}
 	engine_leave(&engine);
+	clock_reviews_opened(opened, *nopened);
 	return notices;
 }
 
@@ -102,6 +110,7 @@ review_close(const int64 *leads, int n)
 	review_enter(&engine);
 	(void) engine_execute(&close, values, NULL);
 	engine_leave(&engine);
+	clock_reviews_closed(leads, n);
 }
 
 void
@@ -165,6 +174,7 @@ review_decide(const int64 *leads, int n, const char *verdict, const char *closed
 	review_enter(&engine);
 	(void) engine_execute(&decide, values, verdict ? "    " : "  n ");
 	engine_leave(&engine);
+	clock_reviews_closed(leads, n);
 }
 
 /* ---- how it stands ------------------------------------------------------- */

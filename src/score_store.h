@@ -19,7 +19,7 @@
 
 /* Bits of score_state.watch: what else hangs on the lead; decimal, for SQL has them, too. */
 #define WATCH_GATE		1	/* stage lead or nurture: the gate may open */
-#define WATCH_TOUCH		2	/* it was handed off: sales touches settle hand-off and clocks */
+#define WATCH_TOUCH		2	/* activities settle its hand-off or clocks */
 #define WATCH_CREDIT	4	/* it is in a won deal: touches change credits */
 #define WATCH_EVIDENCE	8	/* promoted by the system: may be taken back while untouched */
 #define WATCH_HANDOFF	16	/* stage mql: the hand-off may follow */

@@ -28,7 +28,7 @@ typedef struct EngineStatement
 {
 	const char *sql;
 	int			nargs;
-	Oid			argtypes[16];
+	Oid			argtypes[20];
 	SPIPlanPtr	plan;
 } EngineStatement;
 

@@ -761,6 +761,8 @@ stage_children_delete(const int64 *leads, int n)
 		{"DELETE FROM leadflow.stage_history WHERE lead_id = ANY ($1)", 1, {INT8ARRAYOID}},
 		{"DELETE FROM leadflow.handoffs WHERE lead_id = ANY ($1)", 1, {INT8ARRAYOID}},
 		{"DELETE FROM leadflow.sla_clocks WHERE lead_id = ANY ($1)", 1, {INT8ARRAYOID}},
+		{"DELETE FROM leadflow.sla_pauses WHERE lead_id = ANY ($1)", 1, {INT8ARRAYOID}},
+		{"DELETE FROM leadflow.sla_restatements WHERE lead_id = ANY ($1)", 1, {INT8ARRAYOID}},
 		{"DELETE FROM leadflow.contact_reservations WHERE lead_id = ANY ($1)", 1, {INT8ARRAYOID}},
 		{"DELETE FROM leadflow.contact_violations WHERE lead_id = ANY ($1)", 1, {INT8ARRAYOID}},
 		{"DELETE FROM leadflow.reviews WHERE lead_id = ANY ($1)", 1, {INT8ARRAYOID}},
@@ -782,7 +784,8 @@ stage_children_truncate(void)
 {
 	static EngineStatement children = {
 		"TRUNCATE leadflow.score_state, leadflow.activities, leadflow.stage_history,"
-		" leadflow.handoffs, leadflow.sla_clocks, leadflow.contact_reservations, leadflow.contact_violations,"
+		" leadflow.handoffs, leadflow.sla_clocks, leadflow.sla_pauses, leadflow.sla_restatements,"
+		" leadflow.contact_reservations, leadflow.contact_violations,"
 		" leadflow.review_votes, leadflow.reviews, leadflow.nurture_enrolments, leadflow.notifications"
 	};
 	EngineContext engine;

@@ -424,6 +424,12 @@ transition_added(Move *moves, int n)
 	write_history(moves, NULL, n);
 	handoff_imported(moves, n);
 	nurture_moves(moves, n);
+	for (int i = 0; i < n; i++)
+	{
+		moves[i].imported = imported[i];
+		moves[i].quiet = leadflow_quiet;
+	}
+	clock_moves(moves, n);
 }
 
 /* ---- rows that were changed ---------------------------------------------- */
@@ -484,6 +490,8 @@ static void
 reassign(Move *moves, int n)
 {
 	int64	   *ids = palloc_array(int64, n + 1);
+	int64	   *others = palloc_array(int64, n + 1);
+	int			nothers = 0;
 	int			count = 0;
 
 	fill_categories(moves, n);
@@ -499,7 +507,10 @@ reassign(Move *moves, int n)
 			ids[count] = moves[i].lead_id;
 			moves[count++] = moves[i];
 		}
+		else
+			others[nothers++] = moves[i].lead_id;
 	}
+	clock_owned(others, nothers);
 	if (count)
 	{
 		score_watch(ids, count, WATCH_TOUCH, 0);

@@ -105,6 +105,10 @@ AS $$
 			FROM leadflow.handoffs x WHERE x.lead_id = l.id),
 		'sla_clocks', (SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.started_at, x.id), '[]')
 			FROM leadflow.sla_clocks x WHERE x.lead_id = l.id),
+		'sla_pauses', (SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.paused_at, x.id), '[]')
+			FROM leadflow.sla_pauses x WHERE x.lead_id = l.id),
+		'sla_restatements', (SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.id), '[]')
+			FROM leadflow.sla_restatements x WHERE x.lead_id = l.id),
 		'reviews', (SELECT coalesce(jsonb_agg(to_jsonb(x) || jsonb_build_object('review_votes', (
 				SELECT coalesce(jsonb_agg(to_jsonb(v) ORDER BY v.voted_at, v.reviewer_id), '[]')
 				FROM leadflow.review_votes v WHERE v.review_id = x.id)) ORDER BY x.opened_at, x.id), '[]')

@@ -39,7 +39,7 @@ DECLARE
 		contact_limits,nurture_programs,subscriptions,
 		attribution_models,goals}';
 	-- Everyday functions that change something; the admin has all public ones but these.
-	everyday CONSTANT text[] := '{move,settle,approve_model,approve_policy,review,contest,reserve_contact,release_contact,claim_next,reassign,routing_preview}';
+	everyday CONSTANT text[] := '{move,settle,approve_model,approve_policy,review,contest,reserve_contact,release_contact,claim_next,reassign,routing_preview,pause_sla,resume_sla}';
 	-- Who only reviews.
 	verdicts CONSTANT text[] := '{review}';
 	-- Marketing's and the CRM's: lets leads through that were loaded quietly, tidies up.

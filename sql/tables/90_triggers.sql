@@ -30,6 +30,9 @@ CREATE OR REPLACE TRIGGER sla_policies_edited AFTER UPDATE ON leadflow.sla_polic
 CREATE OR REPLACE TRIGGER sla_policies_correct
 	AFTER UPDATE OF target, target_count, within, calendar_id, warn_fraction ON leadflow.sla_policies
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
+-- Sorts after the trigger that drops the caches.
+CREATE OR REPLACE TRIGGER team_members_correct AFTER UPDATE OF calendar_id OR DELETE ON leadflow.team_members
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
 CREATE OR REPLACE TRIGGER sla_correct AFTER UPDATE ON leadflow.calendars
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
 CREATE OR REPLACE TRIGGER sla_correct AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.calendar_hours

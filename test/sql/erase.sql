@@ -61,6 +61,9 @@ INSERT INTO leadflow.reviews (id, lead_id, opened_at, due_at, reason, note, cont
 VALUES (-1, 1, '2026-03-01', '2026-03-08', 'no_budget', 'Xanna', 'but Xanna', '2026-03-02', 'moved');
 INSERT INTO leadflow.review_votes (review_id, reviewer_id, verdict, note, voted_at) VALUES (-1, 3, 'uphold', 'poor Xanna', '2026-03-02');
 INSERT INTO leadflow.nurture_programs (id, name, active) VALUES (-1, 'letters', false);
+INSERT INTO leadflow.sla_pauses (lead_id, paused_at, until, reason) VALUES (1, '2026-02-01', '2026-02-02', 'Xanna is away');
+INSERT INTO leadflow.sla_restatements (clock_id, lead_id, policy_id, restated_at, restated_by, old_state, new_state, old_due_at, new_due_at)
+VALUES (-1, 1, 1, '2026-03-01', 'nobody', 'met', 'breached', '2026-02-02', '2026-02-01');
 INSERT INTO leadflow.nurture_enrolments (lead_id, program_id, enrolled_at, left_at, left_for) VALUES (1, -1, '2026-02-01', '2026-02-02', 'lead');
 COMMIT;
 

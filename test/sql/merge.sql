@@ -57,6 +57,9 @@ INSERT INTO leadflow.contact_reservations (lead_id, channel, at, expires_at, red
 VALUES (2, 'email', '2026-03-01', '2026-03-02', '2026-03-01', '00000000-0000-0000-0000-000000000003');
 INSERT INTO leadflow.reviews (id, lead_id, opened_at, due_at, reason, note, closed_at, closed_by)
 VALUES (-1, 2, '2026-03-01', '2026-03-08', 'no_budget', 'none', '2026-03-02', 'moved');
+INSERT INTO leadflow.sla_pauses (lead_id, paused_at, until) VALUES (2, '2026-02-01', '2026-02-02');
+INSERT INTO leadflow.sla_restatements (clock_id, lead_id, policy_id, restated_at, restated_by, old_state, new_state, old_due_at, new_due_at)
+VALUES (-1, 2, 1, '2026-03-01', 'nobody', 'met', 'breached', '2026-02-02', '2026-02-01');
 INSERT INTO leadflow.nurture_enrolments (lead_id, program_id, enrolled_at, left_at, left_for)
 SELECT 2, min(id), '2026-02-01', '2026-02-02', 'lead' FROM leadflow.nurture_programs;
 INSERT INTO leadflow.notifications (lead_id, event, created_at, next_attempt_at, delivered_at)

@@ -1,0 +1,546 @@
+/*-------------------------------------------------------------------------
+ * clock_rows.c
+ *	  Rows of sla_clocks, and what their leads' clocks depend on.
+ *
+ * Every statement here finds rows by the leads in an array or along an index,
+ * so the best plan is always the same: nested loops over indexes.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "clock_rows.h"
+#include "compat.h"
+#include "row_lock.h"
+#include "spi.h"
+#include "stage_store.h"
+#include "table_insert.h"
+
+const char *const clock_states[] = {"running", "warning", "paused", "met", "breached", "cancelled"};
+
+static ClockState
+state_of(const char *name)
+{
+	for (int s = 0; s < (int) lengthof(clock_states); s++)
+	{
+		if (strcmp(name, clock_states[s]) == 0)
+			return s;
+	}
+	elog(ERROR, "unknown state of a clock: %s", name);
+}
+
+/* Targets and the like have no months. */
+static int64
+spi_interval(uint64 r, int i, int64 otherwise)
+{
+	bool		isnull;
+	Datum		value = spi_value(r, i, &isnull);
+	const Interval *interval;
+
+	if (isnull)
+		return otherwise;
+	interval = DatumGetIntervalP(value);
+	return interval->day * USECS_PER_DAY + interval->time;
+}
+
+static Datum
+interval_of(int64 usecs)
+{
+	Interval   *interval = palloc0(sizeof(Interval));
+
+	interval->time = usecs;
+	return IntervalPGetDatum(interval);
+}
+
+/* ---- reading ------------------------------------------------------------- */
+
+ClockFact *
+clocks_read(const int64 *leads, int n, TimestampTz from, bool touches, int *found)
+{
+	static EngineStatement statement = {
+		"SELECT lead_id, clock_id, policy_id, metric, state, member_id, started_at, kept_stopped_at, due_at, warn_at,"
+		" warned_at IS NOT NULL, breached_at IS NOT NULL, calendar_id, merged_from, target, warn_after,"
+		" target_count, counted_from, carried, activity_id, stopped_at, answered, owner_id"
+		" FROM leadflow._clock_facts WHERE lead_id = ANY ($1)"
+		" AND (kept_stopped_at IS NULL OR kept_stopped_at >= $2)"
+		" AND (NOT $3 OR metric IN ('time_to_first_touch', 'time_to_first_contact', 'attempts', 'next_response'))"
+		" ORDER BY lead_id, clock_id",
+		3, {INT8ARRAYOID, TIMESTAMPTZOID, BOOLOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		values[3] = {int8_array(leads, n), TimestampTzGetDatum(from), BoolGetDatum(touches)};
+	ClockFact  *facts;
+
+	*found = (int) engine_query(&statement, values, NULL);
+	facts = MemoryContextAllocHuge(caller, sizeof(ClockFact) * Max(*found, 1));
+	for (int r = 0; r < *found; r++)
+	{
+		ClockFact  *fact = &facts[r];
+		Clock	   *clock = &fact->clock;
+		int			metric;
+		bool		isnull;
+		Datum		value;
+
+		CHECK_FOR_INTERRUPTS();
+		memset(clock, 0, sizeof(Clock));
+		clock->lead_id = spi_int64(r, 1);
+		clock->id = spi_int64(r, 2);
+		clock->policy_id = spi_int64(r, 3);
+		metric = clock_metric(spi_text(r, 4));
+		if (metric < 0)
+			elog(ERROR, "clock %lld has a metric without clocks", (long long) clock->id);
+		clock->metric = metric;
+		clock->state = state_of(spi_text(r, 5));
+		clock->member_id = spi_int64(r, 6);
+		clock->started_at = spi_time(r, 7);
+		clock->stopped_at = spi_time(r, 8);
+		clock->due_at = spi_time(r, 9);
+		value = spi_value(r, 10, &isnull);
+		clock->warn_at = isnull ? DT_NOBEGIN : DatumGetTimestampTz(value);
+		clock->warned = spi_bool(r, 11);
+		clock->breached = spi_bool(r, 12);
+		clock->calendar_id = spi_int64(r, 13);
+		clock->merged_from = spi_int64(r, 14);
+		clock->target = spi_interval(r, 15, 0);
+		clock->warn_after = spi_interval(r, 16, -1);
+		value = spi_value(r, 17, &isnull);
+		clock->target_count = isnull ? 0 : DatumGetInt32(value);
+		clock->counted_from = spi_time(r, 18);
+		clock->carried = spi_interval(r, 19, 0);
+		value = spi_value(r, 20, &isnull);
+		clock->has_activity = !isnull;
+		if (!isnull)
+			clock->activity_id = *DatumGetUUIDP(value);
+		fact->stopped_at = spi_time(r, 21);
+		fact->answered = spi_bool(r, 22);
+		fact->owner_id = spi_int64(r, 23);
+	}
+	return facts;
+}
+
+Inbound *
+inbounds_read(const int64 *leads, const TimestampTz *since, int n, int *found)
+{
+	static EngineStatement statement = {
+		"SELECT i.lead_id, i.activity_id, i.occurred_at, i.ended_at, i.answered, i.owner_id"
+		" FROM unnest($1, $2) AS w (lead_id, since)"
+		" JOIN leadflow._inbound_facts i ON i.lead_id = w.lead_id AND i.occurred_at >= w.since"
+		" ORDER BY i.lead_id, i.occurred_at, i.activity_id",
+		2, {INT8ARRAYOID, TIMESTAMPTZARRAYOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		values[2] = {int8_array(leads, n), time_array(since, n)};
+	Inbound    *inbounds;
+
+	*found = (int) engine_query(&statement, values, NULL);
+	inbounds = MemoryContextAllocHuge(caller, sizeof(Inbound) * Max(*found, 1));
+	for (int r = 0; r < *found; r++)
+	{
+		bool		isnull;
+
+		CHECK_FOR_INTERRUPTS();
+		inbounds[r].lead_id = spi_int64(r, 1);
+		inbounds[r].id = *DatumGetUUIDP(spi_value(r, 2, &isnull));
+		inbounds[r].at = spi_time(r, 3);
+		inbounds[r].ended_at = spi_time(r, 4);
+		inbounds[r].answered = spi_bool(r, 5);
+		inbounds[r].owner_id = spi_int64(r, 6);
+	}
+	return inbounds;
+}
+
+/* ---- what clocks depend on ----------------------------------------------- */
+
+static void
+read_owners(const int64 *leads, int n, ClockCourse *course)
+{
+	static EngineStatement statement = {
+		"SELECT lead_id, merged_from, owned_from, member_id, recorded FROM leadflow._lead_owners"
+		" WHERE lead_id = ANY ($1)"
+		" ORDER BY lead_id, coalesce(merged_from, 0), owned_from, recorded, row_id",
+		1, {INT8ARRAYOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		value = int8_array(leads, n);
+
+	course->nowners = (int) engine_query(&statement, &value, NULL);
+	course->owners = MemoryContextAllocHuge(caller, sizeof(Ownership) * Max(course->nowners, 1));
+	for (int r = 0; r < course->nowners; r++)
+	{
+		course->owners[r].lead_id = spi_int64(r, 1);
+		course->owners[r].merged_from = spi_int64(r, 2);
+		course->owners[r].from = spi_time(r, 3);
+		course->owners[r].member_id = spi_int64(r, 4);
+		course->owners[r].recorded = spi_bool(r, 5);
+	}
+}
+
+/* A table without a page is a table without a row: nobody has ever paused anything. */
+static bool
+any_pause(void)
+{
+	Relation	rel = table_open(engine_relation("sla_pauses"), AccessShareLock);
+	bool		any = RelationGetNumberOfBlocks(rel) > 0;
+
+	table_close(rel, AccessShareLock);
+	return any;
+}
+
+void
+course_read_pauses(const int64 *leads, int n, ClockCourse *course)
+{
+	static EngineStatement statement = {
+		"SELECT lead_id, merged_from, paused_at, until FROM leadflow.sla_pauses WHERE lead_id = ANY ($1)"
+		" ORDER BY lead_id, coalesce(merged_from, 0), paused_at, id",
+		1, {INT8ARRAYOID}
+	};
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		value;
+
+	course->npauses = 0;
+	if (!any_pause())
+		return;
+	value = int8_array(leads, n);
+	course->npauses = (int) engine_query(&statement, &value, NULL);
+	course->pauses = MemoryContextAllocHuge(caller, sizeof(LeadPause) * Max(course->npauses, 1));
+	for (int r = 0; r < course->npauses; r++)
+	{
+		course->pauses[r].lead_id = spi_int64(r, 1);
+		course->pauses[r].merged_from = spi_int64(r, 2);
+		course->pauses[r].pause.from = spi_time(r, 3);
+		course->pauses[r].pause.until = spi_time(r, 4);
+	}
+}
+
+void
+pause_add(int64 lead_id, TimestampTz at, TimestampTz until, const char *reason, int64 actor_id)
+{
+	static EngineStatement statement = {
+		"INSERT INTO leadflow.sla_pauses (lead_id, paused_at, until, reason, actor_id)"
+		" VALUES ($1, $2, nullif($3, 'infinity'), $4, nullif($5, 0))",
+		5, {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT8OID}
+	};
+	Datum		values[] = {
+		Int64GetDatum(lead_id), TimestampTzGetDatum(at), TimestampTzGetDatum(until),
+		reason ? CStringGetTextDatum(reason) : (Datum) 0, Int64GetDatum(actor_id)
+	};
+
+	(void) engine_execute(&statement, values, reason ? "     " : "   n ");
+}
+
+bool
+pause_end(int64 lead_id, TimestampTz at)
+{
+	static EngineStatement end = {
+		"UPDATE leadflow.sla_pauses SET until = $2 WHERE lead_id = $1 AND merged_from IS NULL"
+		" AND paused_at < $2 AND (until IS NULL OR until > $2)",
+		2, {INT8OID, TIMESTAMPTZOID}
+	};
+	/* one that ends at once was none */
+	static EngineStatement drop = {
+		"DELETE FROM leadflow.sla_pauses WHERE lead_id = $1 AND merged_from IS NULL AND paused_at = $2",
+		2, {INT8OID, TIMESTAMPTZOID}
+	};
+	Datum		values[] = {Int64GetDatum(lead_id), TimestampTzGetDatum(at)};
+
+	return (engine_execute(&end, values, NULL) > 0) | (engine_execute(&drop, values, NULL) > 0);
+}
+
+void
+course_read(const int64 *leads, int n, ClockCourse *course)
+{
+	read_owners(leads, n, course);
+	course_read_pauses(leads, n, course);
+}
+
+/* Where rows of that history begin, in an array of structs that begin with lead_id and merged_from. */
+static int
+first_of(const void *rows, int n, Size size, int64 lead_id, int64 merged_from)
+{
+	int			low = 0;
+	int			high = n;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+		const int64 *row = (const int64 *) ((const char *) rows + middle * size);
+
+		if (row[0] < lead_id || (row[0] == lead_id && row[1] < merged_from))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+const Ownership *
+course_owners(const ClockCourse *course, int64 lead_id, int64 merged_from, int *n)
+{
+	int			first = first_of(course->owners, course->nowners, sizeof(Ownership), lead_id, merged_from);
+	const Ownership *owners = course->owners + first;
+
+	*n = 0;
+	while (first + *n < course->nowners && owners[*n].lead_id == lead_id && owners[*n].merged_from == merged_from)
+		(*n)++;
+	return owners;
+}
+
+const LeadPause *
+course_pauses(const ClockCourse *course, int64 lead_id, int64 merged_from, int *n)
+{
+	int			first = first_of(course->pauses, course->npauses, sizeof(LeadPause), lead_id, merged_from);
+	const LeadPause *pauses = course->pauses + first;
+
+	*n = 0;
+	while (first + *n < course->npauses && pauses[*n].lead_id == lead_id && pauses[*n].merged_from == merged_from)
+		(*n)++;
+	return pauses;
+}
+
+/* ---- writing ------------------------------------------------------------- */
+
+/* Columns that are written; those of a clock that is there already come first. */
+enum
+{
+	COL_STATE,
+	COL_MEMBER_ID,
+	COL_STOPPED_AT,
+	COL_DUE_AT,
+	COL_WARN_AT,
+	COL_CALENDAR_ID,
+	COL_TARGET,
+	COL_TARGET_COUNT,
+	COL_WARN_AFTER,
+	COL_COUNTED_FROM,
+	COL_CARRIED,
+	CHANGING_COLUMNS,
+	COL_LEAD_ID = CHANGING_COLUMNS,
+	COL_POLICY_ID,
+	COL_METRIC,
+	COL_STARTED_AT,
+	COL_HANDOFF_ID,
+	COL_HISTORY_ID,
+	COL_REVIEW_ID,
+	COL_ACTIVITY_ID,
+	CLOCK_COLUMNS
+};
+
+static const char *const column_names[CLOCK_COLUMNS] = {
+	"state", "member_id", "stopped_at", "due_at", "warn_at", "calendar_id", "target", "target_count", "warn_after",
+	"counted_from", "carried",
+	"lead_id", "policy_id", "metric", "started_at", "handoff_id", "history_id", "review_id", "activity_id"
+};
+
+static const Oid column_types[CLOCK_COLUMNS] = {
+	TEXTOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INTERVALOID, INT4OID, INTERVALOID,
+	TIMESTAMPTZOID, INTERVALOID,
+	INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, UUIDOID
+};
+
+static void
+set_id(int column, int64 id, Datum *values, bool *nulls)
+{
+	values[column] = Int64GetDatum(id);
+	nulls[column] = id == 0;
+}
+
+static void
+set_time(int column, TimestampTz at, TimestampTz none, Datum *values, bool *nulls)
+{
+	values[column] = TimestampTzGetDatum(at);
+	nulls[column] = at == none;
+}
+
+static void
+clock_values(const Clock *clock, Datum *values, bool *nulls)
+{
+	memset(nulls, 0, sizeof(bool) * CLOCK_COLUMNS);
+	values[COL_STATE] = CStringGetTextDatum(clock_states[clock->state]);
+	set_id(COL_MEMBER_ID, clock->member_id, values, nulls);
+	set_time(COL_STOPPED_AT, clock->stopped_at, DT_NOEND, values, nulls);
+	values[COL_DUE_AT] = TimestampTzGetDatum(clock->due_at);
+	set_time(COL_WARN_AT, clock->warn_at, DT_NOBEGIN, values, nulls);
+	set_id(COL_CALENDAR_ID, clock->calendar_id, values, nulls);
+	values[COL_TARGET] = interval_of(clock->target);
+	values[COL_TARGET_COUNT] = Int32GetDatum(clock->target_count);
+	nulls[COL_TARGET_COUNT] = clock->target_count == 0;
+	values[COL_WARN_AFTER] = interval_of(clock->warn_after);
+	nulls[COL_WARN_AFTER] = clock->warn_after < 0;
+	values[COL_COUNTED_FROM] = TimestampTzGetDatum(clock->counted_from);
+	values[COL_CARRIED] = interval_of(clock->carried);
+	values[COL_LEAD_ID] = Int64GetDatum(clock->lead_id);
+	values[COL_POLICY_ID] = Int64GetDatum(clock->policy_id);
+	values[COL_METRIC] = CStringGetTextDatum(clock_rules[clock->metric].name);
+	values[COL_STARTED_AT] = TimestampTzGetDatum(clock->started_at);
+	set_id(COL_HANDOFF_ID, clock->handoff_id, values, nulls);
+	set_id(COL_HISTORY_ID, clock->history_id, values, nulls);
+	set_id(COL_REVIEW_ID, clock->review_id, values, nulls);
+	values[COL_ACTIVITY_ID] = UUIDPGetDatum(&clock->activity_id);
+	nulls[COL_ACTIVITY_ID] = !clock->has_activity;
+}
+
+static Datum
+make_array(Datum *values, bool *nulls, int n, Oid type)
+{
+	int			lbound = 1;
+	int16		len;
+	bool		byval;
+	char		align;
+
+	get_typlenbyvalalign(type, &len, &byval, &align);
+	return PointerGetDatum(construct_md_array(values, nulls, 1, &n, &lbound, type, len, byval, align));
+}
+
+/* The first columns of clocks, an array each. */
+static void
+fill_arrays(const Clock *const *clocks, int n, int ncolumns, Datum *arrays)
+{
+	Datum	   *values = palloc_array(Datum, n * CLOCK_COLUMNS);
+	bool	   *nulls = palloc_array(bool, n * CLOCK_COLUMNS);
+	Datum	   *column = palloc_array(Datum, n);
+	bool	   *column_nulls = palloc_array(bool, n);
+
+	for (int i = 0; i < n; i++)
+		clock_values(clocks[i], &values[i * CLOCK_COLUMNS], &nulls[i * CLOCK_COLUMNS]);
+	for (int c = 0; c < ncolumns; c++)
+	{
+		for (int i = 0; i < n; i++)
+		{
+			column[i] = values[i * CLOCK_COLUMNS + c];
+			column_nulls[i] = nulls[i * CLOCK_COLUMNS + c];
+		}
+		arrays[c] = make_array(column, column_nulls, n, column_types[c]);
+	}
+}
+
+void
+clocks_update(const Clock *const *clocks, int n)
+{
+	static EngineStatement statement = {
+		"UPDATE leadflow.sla_clocks c SET state = n.state, member_id = n.member_id, stopped_at = n.stopped_at,"
+		" due_at = n.due_at, warn_at = n.warn_at, calendar_id = n.calendar_id, target = n.target,"
+		" target_count = n.target_count, warn_after = n.warn_after, counted_from = n.counted_from, carried = n.carried,"
+		" warned_at = CASE WHEN n.warned THEN c.warned_at END, breached_at = CASE WHEN n.breached THEN c.breached_at END,"
+		" escalated_at = CASE WHEN n.breached THEN c.escalated_at END"
+		" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) AS n (state, member_id, stopped_at,"
+		"  due_at, warn_at, calendar_id, target, target_count, warn_after, counted_from, carried, id, warned, breached)"
+		" WHERE c.id = n.id",
+		CHANGING_COLUMNS + 3, {TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
+			TIMESTAMPTZARRAYOID, INT8ARRAYOID, INTERVALARRAYOID, INT4ARRAYOID, INTERVALARRAYOID, TIMESTAMPTZARRAYOID,
+			INTERVALARRAYOID, INT8ARRAYOID, BOOLARRAYOID, BOOLARRAYOID}
+	};
+	Datum		arrays[CHANGING_COLUMNS + 3];
+	Datum	   *column;
+
+	if (n == 0)
+		return;
+	column = palloc_array(Datum, n);
+	fill_arrays(clocks, n, CHANGING_COLUMNS, arrays);
+	for (int i = 0; i < n; i++)
+		column[i] = Int64GetDatum(clocks[i]->id);
+	arrays[CHANGING_COLUMNS] = make_array(column, NULL, n, INT8OID);
+	for (int i = 0; i < n; i++)
+		column[i] = BoolGetDatum(clocks[i]->warned);
+	arrays[CHANGING_COLUMNS + 1] = make_array(column, NULL, n, BOOLOID);
+	for (int i = 0; i < n; i++)
+		column[i] = BoolGetDatum(clocks[i]->breached);
+	arrays[CHANGING_COLUMNS + 2] = make_array(column, NULL, n, BOOLOID);
+	(void) engine_execute(&statement, arrays, NULL);
+}
+
+/* By SQL, where a site has triggers on the table. */
+static void
+insert_by_sql(const Clock *const *clocks, int n)
+{
+	static EngineStatement statement = {
+		"INSERT INTO leadflow.sla_clocks (state, member_id, stopped_at, due_at, warn_at, calendar_id, target,"
+		" target_count, warn_after, counted_from, carried, lead_id, policy_id, metric, started_at, handoff_id,"
+		" history_id, review_id, activity_id)"
+		" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+		CLOCK_COLUMNS, {TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
+			TIMESTAMPTZARRAYOID, INT8ARRAYOID, INTERVALARRAYOID, INT4ARRAYOID, INTERVALARRAYOID, TIMESTAMPTZARRAYOID,
+			INTERVALARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID,
+			INT8ARRAYOID, INT8ARRAYOID, UUIDARRAYOID}
+	};
+	Datum		arrays[CLOCK_COLUMNS];
+
+	fill_arrays(clocks, n, CLOCK_COLUMNS, arrays);
+	(void) engine_execute(&statement, arrays, NULL);
+}
+
+/* Holds what rows refer to, each once; false = one of them is gone. */
+static bool
+hold_referred(const char *table, const IdSet *ids)
+{
+	for (int i = 0; i < ids->n; i++)
+	{
+		if (!row_lock_named(table, ids->ids[i], LockTupleKeyShare))
+			return false;
+	}
+	return true;
+}
+
+static bool
+hold_all_referred(const Clock *const *clocks, int n)
+{
+	IdSet		policies = {0};
+	IdSet		calendars = {0};
+
+	for (int i = 0; i < n; i++)
+	{
+		ids_add(&policies, clocks[i]->policy_id);
+		if (clocks[i]->calendar_id)
+			ids_add(&calendars, clocks[i]->calendar_id);
+	}
+	ids_sort(&policies);
+	ids_sort(&calendars);
+	return hold_referred("sla_policies", &policies) && hold_referred("calendars", &calendars);
+}
+
+/* Foreign keys are kept by holding what is referred to; where that is gone, SQL says so. */
+void
+clocks_insert(const Clock *const *clocks, int n)
+{
+	TableInsert insert;
+	Datum	   *values;
+
+	if (n == 0)
+		return;
+	if (!hold_all_referred(clocks, n) ||
+		!table_insert_begin(&insert, "sla_clocks", column_names, CLOCK_COLUMNS, n))
+	{
+		insert_by_sql(clocks, n);
+		return;
+	}
+	values = palloc_array(Datum, n * CLOCK_COLUMNS);
+	for (int i = 0; i < n; i++)
+	{
+		bool		nulls[CLOCK_COLUMNS];
+
+		clock_values(clocks[i], &values[i * CLOCK_COLUMNS], nulls);
+		(void) table_insert_row(&insert, &values[i * CLOCK_COLUMNS], nulls);
+	}
+	table_insert_end(&insert);
+}
+
+void
+clocks_delete(const IdSet *ids)
+{
+	static EngineStatement statement = {
+		"DELETE FROM leadflow.sla_clocks WHERE id = ANY ($1)", 1, {INT8ARRAYOID}
+	};
+	Datum		value;
+
+	if (ids->n == 0)
+		return;
+	value = int8_array(ids->ids, ids->n);
+	(void) engine_execute(&statement, &value, NULL);
+}
