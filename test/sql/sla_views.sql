@@ -5,6 +5,7 @@
 SET timezone = 'Pacific/Auckland';	-- not the site's
 SET datestyle = 'ISO, YMD';
 SET client_min_messages = warning;
+SET jit = off;
 UPDATE leadflow.settings SET time_zone = 'Europe/Berlin';
 DELETE FROM leadflow.sla_policies;
 INSERT INTO leadflow.calendars (id, name, time_zone) VALUES (901, 'desk', 'Europe/Berlin');
