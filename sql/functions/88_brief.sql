@@ -201,6 +201,7 @@ CREATE OR REPLACE FUNCTION leadflow.my_day(member bigint, at timestamptz DEFAULT
 DECLARE
 	me CONSTANT bigint := $1;
 	instant CONSTANT timestamptz := $2;
+	my_team text;
 	voter boolean;
 	midnight timestamptz;	-- when the day ends
 	week timestamptz;	-- and when the week does that begins with it
@@ -209,7 +210,7 @@ BEGIN
 		RAISE invalid_parameter_value USING
 			MESSAGE = 'the instant must be finite';
 	END IF;
-	SELECT m.active AND m.reviewer INTO voter FROM leadflow.team_members m WHERE m.id = me;
+	SELECT m.team, m.active AND m.reviewer INTO my_team, voter FROM leadflow.team_members m WHERE m.id = me;
 	IF NOT FOUND THEN
 		RAISE invalid_parameter_value USING
 			MESSAGE = 'unknown team member',
@@ -235,10 +236,13 @@ BEGIN
 		JOIN leadflow.stages c ON c.name = l.stage
 		WHERE k.owner_id = me
 	), clocks AS MATERIALIZED (
-		SELECT l.id AS lead_id, k.metric, k.due_at, k.started_at, p.name
-		FROM mine l
-		JOIN leadflow.sla_clocks k ON k.lead_id = l.id AND k.stopped_at IS NULL AND k.started_at <= instant
+		-- a review is not for whoever has the lead, nor for sales what marketing promised of leads that it has
+		SELECT DISTINCT k.id, l.id AS lead_id, k.metric, k.due_at, k.started_at, p.name
+		FROM (SELECT m.id, m.category, true AS mine FROM mine m UNION ALL SELECT c.id, c.category, false FROM campaign c) l
+		JOIN leadflow.sla_clocks k ON k.lead_id = l.id AND k.stopped_at IS NULL AND k.started_at <= instant AND k.metric <> 'time_to_review'
 		JOIN leadflow.sla_policies p ON p.id = k.policy_id
+			AND CASE WHEN l.mine THEN NOT (my_team = 'sales' AND p.team = 'marketing' AND l.category IN ('marketing', 'recycle'))
+				ELSE p.team = 'marketing' END
 	), todo AS (
 		SELECT CASE WHEN k.due_at < instant THEN 1 ELSE 3 END AS urgency, 'clock' AS kind, k.lead_id, k.due_at, k.started_at AS since_at, k.name AS what
 		FROM clocks k
@@ -268,12 +272,12 @@ BEGIN
 			LIMIT 1
 		) h
 		LEFT JOIN LATERAL (
-			SELECT min(k.due_at) AS due_at FROM clocks k WHERE k.lead_id = l.id AND k.metric = 'time_to_accept'
+			SELECT nullif(min(k.due_at), 'infinity') AS due_at FROM clocks k WHERE k.lead_id = l.id AND k.metric = 'time_to_accept'
 		) k ON true
 		WHERE l.category = 'handoff' AND coalesce(k.due_at >= midnight, true)
 		UNION ALL
 		-- what waits in a queue of theirs
-		(SELECT 5, 'claim', h.lead_id, (SELECT min(k.due_at) FROM leadflow.sla_clocks k WHERE k.lead_id = h.lead_id AND k.stopped_at IS NULL),
+		(SELECT 5, 'claim', h.lead_id, (SELECT nullif(min(k.due_at), 'infinity') FROM leadflow.sla_clocks k WHERE k.lead_id = h.lead_id AND k.stopped_at IS NULL),
 			h.offered_at, 'waits in queue ' || h.queue
 		FROM leadflow.handoffs h
 		JOIN leadflow.queues q ON q.name = h.queue
@@ -285,7 +289,8 @@ BEGIN
 		ORDER BY leadflow.score(h.lead_id, instant) DESC NULLS LAST, h.lead_id
 		LIMIT 20)
 		UNION ALL
-		SELECT 6, 'vote', r.lead_id, r.due_at, r.opened_at,
+		SELECT 6, 'vote', r.lead_id, least(r.due_at, (
+			SELECT min(k.due_at) FROM leadflow.sla_clocks k WHERE k.lead_id = r.lead_id AND k.review_id = r.id AND k.stopped_at IS NULL)), r.opened_at,
 			'rejected: ' || concat_ws(', ', r.reason, r.note) || CASE WHEN r.contested_at IS NULL THEN '' ELSE '; contested' || coalesce(': ' || r.contest_note, '') END
 		FROM leadflow.reviews r
 		WHERE voter AND r.closed_at IS NULL
@@ -328,4 +333,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadflow.my_day(bigint, timestamptz) IS
-'What a member has to do, the most urgent first; a lead may be in it several times. kind: clock (a promise on a lead of theirs that is overdue or due today), reply (it waits for an answer), decide (offered, undecided, not due today), claim (waits in a queue of theirs: the 20 hottest), vote (a rejection that they may review and have not voted on), contest (a rejected lead of their campaign), hand_off (MQLs of their campaigns: the 20 hottest), hot (a lead of theirs in sales'' hands that is hot and was not touched for 72 hours), revisit (comes back from nurture within 7 days: theirs, or of their campaign), almost_mql (of their campaign, the 20 nearest). due_at = deadline or NULL; since_at = since when it waits. Days are those of settings.time_zone; what is there is as of now, what is due and the score as of at. Only leads that the caller sees; needs SELECT on the tables. 22023 for an unknown member, NULL, or an instant that is not finite. O(leads of the member and of their campaigns).';
+'What a member has to do, the most urgent first; a lead may be in it several times. kind: clock (a promise that is overdue or due today: on a lead of theirs, but for sales what marketing promised of a lead that it has; what marketing promised, on an MQL or nurture lead of their campaign), reply (it waits for an answer), decide (offered, undecided, not due today), claim (waits in a queue of theirs: the 20 hottest), vote (a rejection that they may review and have not voted on), contest (a rejected lead of their campaign), hand_off (MQLs of their campaigns: the 20 hottest), hot (a lead of theirs in sales'' hands that is hot and was not touched for 72 hours), revisit (comes back from nurture within 7 days: theirs, or of their campaign), almost_mql (of their campaign, the 20 nearest). due_at = deadline or NULL; since_at = since when it waits. Days are those of settings.time_zone; what is there is as of now, what is due and the score as of at. Only leads that the caller sees; needs SELECT on the tables. 22023 for an unknown member, NULL, or an instant that is not finite. O(leads of the member and of their campaigns).';

@@ -57,14 +57,18 @@ SELECT
 	m.full_name AS owner,
 	CASE
 		WHEN l.erased_at IS NOT NULL THEN NULL
-		WHEN n.action = 'answer' THEN coalesce(m.team, 'sales')
+		WHEN n.action = 'answer' THEN coalesce(m.team, CASE WHEN k.metric = 'next_response' THEN k.team END, 'sales')
 		WHEN g.category IN ('marketing', 'recycle') THEN 'marketing'
 		WHEN g.category IN ('handoff', 'sales') THEN 'sales'
+		WHEN n.action IS NOT NULL THEN k.team
 	END AS responsible_team,
 	n.action AS next_action,
 	CASE
-		WHEN n.action = 'vote' THEN r.due_at
-		WHEN l.erased_at IS NULL THEN coalesce(k.due_at, l.revisit_on::timestamp AT TIME ZONE t.time_zone)
+		WHEN l.erased_at IS NOT NULL THEN NULL
+		WHEN n.action = 'vote' THEN least(r.due_at, (
+			SELECT min(c.due_at) FROM leadflow.sla_clocks c
+			WHERE c.lead_id = l.id AND c.review_id = r.id AND c.stopped_at IS NULL))
+		ELSE least(nullif(k.due_at, 'infinity'), l.revisit_on::timestamp AT TIME ZONE t.time_zone)
 	END AS next_due_at,
 	s.last_engaged_at,
 	s.last_touch_at,
@@ -72,7 +76,9 @@ SELECT
 		WHEN l.erased_at IS NOT NULL THEN NULL
 		WHEN n.action = 'vote' THEN 'reviewers'
 		WHEN n.action = 'claim' THEN coalesce('queue ' || w.queue, 'sales')
-		WHEN n.action = 'answer' OR g.category IN ('handoff', 'sales') THEN coalesce(m.full_name, 'sales')
+		WHEN n.action = 'answer' THEN coalesce(m.full_name, CASE WHEN k.metric = 'next_response' THEN k.team END, 'sales')
+		WHEN g.category IN ('handoff', 'sales') THEN coalesce(m.full_name, 'sales')
+		WHEN g.category = 'lost' AND n.action IS NOT NULL THEN coalesce(m.full_name, k.team)
 		WHEN n.action IS NOT NULL THEN coalesce((SELECT o.full_name FROM leadflow.team_members o WHERE o.id = c.owner_id), 'marketing')
 	END AS next_action_by,
 	l.stage_since AS stage_entered_at,
@@ -102,9 +108,11 @@ LEFT JOIN leadflow.team_members m ON m.id = l.owner_id
 LEFT JOIN leadflow.campaigns c ON c.id = l.campaign_id
 LEFT JOIN leadflow.reviews r ON r.lead_id = l.id AND r.closed_at IS NULL
 LEFT JOIN LATERAL (
-	SELECT k.metric, k.due_at
+	-- the review's is next_due_at's to ask for
+	SELECT k.metric, k.due_at, p.team
 	FROM leadflow.sla_clocks k
-	WHERE k.lead_id = l.id AND k.stopped_at IS NULL
+	JOIN leadflow.sla_policies p ON p.id = k.policy_id
+	WHERE k.lead_id = l.id AND k.stopped_at IS NULL AND k.metric <> 'time_to_review'
 	ORDER BY k.due_at, k.id
 	LIMIT 1
 ) k ON true
@@ -132,20 +140,24 @@ LEFT JOIN LATERAL (
 	OFFSET 0
 ) u ON true
 CROSS JOIN LATERAL (
+	SELECT coalesce(s.last_touch_at >= coalesce(h.offered_at, l.stage_since), false) AS touched
+) x
+CROSS JOIN LATERAL (
 	SELECT CASE
 		WHEN l.erased_at IS NOT NULL THEN NULL
 		WHEN r.id IS NOT NULL THEN 'vote'
 		WHEN w.lead_id IS NOT NULL THEN 'claim'
-		WHEN g.category IN ('handoff', 'sales') AND s.last_touch_at >= coalesce(h.offered_at, l.stage_since) AND u.since_at IS NOT NULL THEN 'answer'
-		WHEN g.category = 'handoff' THEN
-			CASE WHEN k.metric = 'time_to_first_touch' THEN 'first touch' ELSE 'accept or reject' END
-		WHEN g.category = 'sales' THEN
-			CASE WHEN s.last_touch_at >= coalesce(h.offered_at, l.stage_since) THEN 'follow up' ELSE 'first touch' END
-		WHEN u.since_at IS NOT NULL THEN 'answer'
+		WHEN g.category IN ('handoff', 'sales') AND u.since_at IS NOT NULL AND x.touched THEN 'answer'
+		WHEN g.category = 'handoff' AND coalesce(k.metric, 'time_to_accept') IN ('time_to_accept', 'time_in_stage') THEN 'accept or reject'
+		WHEN g.category IN ('handoff', 'sales') AND NOT x.touched THEN 'first touch'
+		WHEN g.category IN ('handoff', 'sales') THEN
+			CASE k.metric WHEN 'next_response' THEN 'answer' WHEN 'time_to_first_contact' THEN 'first contact' ELSE 'follow up' END
+		WHEN u.since_at IS NOT NULL OR k.metric = 'next_response' THEN 'answer'
 		WHEN l.stage = 'mql' THEN 'hand off'
 		WHEN g.category = 'marketing' AND v.mql_ready THEN 'qualify'
 		WHEN g.category IN ('marketing', 'recycle') THEN
 			CASE WHEN l.revisit_on IS NOT NULL THEN 'revisit' ELSE 'nurture' END
+		WHEN k.metric = 'time_to_nurture' THEN 'nurture'
 	END AS action
 ) n;
 COMMENT ON VIEW leadflow.lead_board IS 'One row a lead (key: lead_id): where it stands now, who has to do what by when. Columns that are not asked for cost nothing, but for next_action, responsible_team and next_due_at, which look at the lead''s hand-offs, clocks, review and latest activities.';
@@ -159,9 +171,9 @@ COMMENT ON COLUMN leadflow.lead_board.band IS 'hot, warm or cool by the score.';
 COMMENT ON COLUMN leadflow.lead_board.persona IS 'Persona; NULL = none.';
 COMMENT ON COLUMN leadflow.lead_board.owner_id IS 'Whose lead it is (team_members.id); NULL = nobody''s.';
 COMMENT ON COLUMN leadflow.lead_board.owner IS 'Name of the owner.';
-COMMENT ON COLUMN leadflow.lead_board.responsible_team IS 'Who has the lead, by the stage''s category: marketing (marketing, recycle), sales (handoff, sales); the owner''s team where next_action is answer; NULL = nobody any more.';
-COMMENT ON COLUMN leadflow.lead_board.next_action IS 'What to do next: vote (on its rejection), claim (it waits in a queue), answer (it wrote or called), first touch, accept or reject, follow up, hand off, qualify, revisit, nurture; NULL = nothing, also of a person who was erased.';
-COMMENT ON COLUMN leadflow.lead_board.next_due_at IS 'When the review ends; else the deadline of the running clock that is due first, else the start of the day of leads.revisit_on in settings.time_zone; NULL = none.';
+COMMENT ON COLUMN leadflow.lead_board.responsible_team IS 'Who has the lead, by the stage''s category: marketing (marketing, recycle), sales (handoff, sales); where next_action is answer the owner''s team, else who promised to; of a lost lead that is promised to go to nurture, who promised; NULL = nobody any more.';
+COMMENT ON COLUMN leadflow.lead_board.next_action IS 'What to do next: vote (on its rejection), claim (it waits in a queue), answer (it wrote or called), first touch, first contact (it was not reached yet), accept or reject, follow up, hand off, qualify, revisit, nurture; NULL = nothing, also of a person who was erased.';
+COMMENT ON COLUMN leadflow.lead_board.next_due_at IS 'By when: what comes first of the deadlines of its running clocks and the start of the day of leads.revisit_on in settings.time_zone; of a vote, the end of the review or the deadline promised for it. NULL = none, or paused without an end.';
 COMMENT ON COLUMN leadflow.lead_board.last_engaged_at IS 'When the lead last did something.';
 COMMENT ON COLUMN leadflow.lead_board.last_touch_at IS 'When sales last reached out.';
 COMMENT ON COLUMN leadflow.lead_board.next_action_by IS 'Who owes next_action: the owner, "queue" and its name, reviewers, the owner of the campaign that sourced the lead, else the team; NULL = nobody.';

@@ -301,4 +301,41 @@ WHERE d.day = '2026-03-31' OR d.day = '2026-04-30' ORDER BY 1, 2;
 SELECT count(*) - count(DISTINCT (day, policy)) AS twice, count(*) FILTER (WHERE metric = 'acceptance_rate') AS rates,
 	count(*) FILTER (WHERE (gap IS NULL) <> (day > '2026-05-05')) AS ahead FROM leadflow.marketing_sla_daily;
 
+--
+-- lead_board and my_day: what each clock asks for, of leads that have no other
+--
+BEGIN;
+DELETE FROM leadflow.sla_policies;
+INSERT INTO leadflow.campaigns (id, name, owner_id) VALUES (961, 'Spring', 911);
+INSERT INTO leadflow.sla_policies (id, name, metric, team, target, target_count, within) SELECT 970 + n, metric, metric, team,
+	CASE WHEN metric <> 'attempts' THEN interval '1 day' END, CASE metric WHEN 'attempts' THEN 3 END, CASE metric WHEN 'attempts' THEN interval '1 day' END
+FROM (VALUES (1, 'time_to_handoff', 'marketing'), (2, 'time_to_accept', 'sales'), (3, 'time_to_first_contact', 'sales'), (4, 'attempts', 'sales'),
+	(5, 'next_response', 'marketing'), (6, 'time_in_stage', 'sales'), (7, 'time_to_nurture', 'sales'), (8, 'time_to_review', 'sales')) p (n, metric, team);
+SET LOCAL session_replication_role = replica;
+SET LOCAL leadflow.clock = '2026-05-05 10:00Z';
+CREATE TEMP TABLE c (id bigint, stage text, metric text, touched boolean, owner_id bigint, due_at timestamptz);
+INSERT INTO c VALUES
+	(61, 'sql', 'time_to_first_contact', false, 912, '2026-05-05 12:00Z'), (62, 'sql', 'time_to_first_contact', true, 912, '2026-05-05 12:00Z'),
+	(63, 'sql', 'attempts', false, 912, '2026-05-05 09:00Z'), (64, 'sql', 'attempts', true, 912, '2026-05-05 12:00Z'),
+	(65, 'sql', 'next_response', false, 912, '2026-05-05 12:00Z'), (66, 'sql', 'next_response', true, 912, '2026-05-05 12:00Z'),
+	(67, 'sql', 'time_in_stage', true, 912, '2026-05-05 12:00Z'), (68, 'sql', 'time_to_accept', true, 912, 'infinity'),
+	(69, 'accepted', 'time_to_first_contact', true, 912, '2026-05-05 21:59Z'), (70, 'accepted', 'time_in_stage', true, 912, '2026-05-05 22:00Z'),
+	(71, 'mql', 'time_to_handoff', false, 912, '2026-05-05 12:00Z'), (72, 'lost', 'time_to_nurture', true, 912, '2026-05-05 12:00Z'),
+	(73, 'lead', 'next_response', false, NULL, '2026-05-05 12:00Z'), (74, 'nurture', 'time_in_stage', false, NULL, '2026-05-06 12:00Z'),
+	(75, 'rejected', 'time_to_review', false, 912, '2026-05-05 12:00Z'), (76, 'won', 'time_in_stage', false, NULL, NULL);
+INSERT INTO leadflow.leads (id, full_name, stage, stage_since, owner_id, created_at, revisit_on, campaign_id)
+SELECT id, 'Lead ' || id, stage, '2026-05-04Z', owner_id, '2026-05-01Z', CASE stage WHEN 'nurture' THEN date '2026-05-06' END, CASE WHEN id > 70 THEN 961 END FROM c;
+INSERT INTO leadflow.score_state (lead_id, last_touch_at) SELECT id, CASE WHEN touched THEN timestamptz '2026-05-04 12:00Z' END FROM c;
+INSERT INTO leadflow.handoffs (lead_id, offered_at, owner_id, why, assigned_at) SELECT id, '2026-05-04Z', 912, 'given', '2026-05-04Z' FROM c WHERE stage = 'sql';
+INSERT INTO leadflow.reviews (id, lead_id, opened_at, due_at) VALUES (990, 75, '2026-05-04Z', '2026-05-11Z');
+INSERT INTO leadflow.sla_clocks (lead_id, policy_id, metric, member_id, state, started_at, due_at, target, counted_from, review_id)
+SELECT c.id, p.id, c.metric, c.owner_id, 'running', '2026-05-04Z', c.due_at, '1 day', '2026-05-04Z', CASE c.id WHEN 75 THEN 990 END
+FROM c JOIN leadflow.sla_policies p USING (metric) WHERE c.due_at IS NOT NULL;
+SELECT b.lead_id, b.stage, c.metric, c.touched, b.next_action, b.next_action_by, b.responsible_team, b.next_due_at AT TIME ZONE 'UTC' AS due_utc
+FROM leadflow.lead_board b JOIN c ON c.id = b.lead_id ORDER BY 1;
+-- Ann: hers that are due today, Berlin's, but for the MQL, which is marketing's to hand off; Mia: that of her campaign.
+SELECT kind, lead_id, stage, due_at AT TIME ZONE 'UTC' AS due_utc, what FROM leadflow.my_day(912) WHERE lead_id BETWEEN 61 AND 76 AND kind IN ('clock', 'decide', 'vote') ORDER BY 1, 2;
+SELECT kind, lead_id, stage, due_at AT TIME ZONE 'UTC' AS due_utc, what FROM leadflow.my_day(911) WHERE lead_id BETWEEN 61 AND 76 AND kind IN ('clock', 'decide', 'vote') ORDER BY 1, 2;
+ROLLBACK;
+
 SELECT * FROM leadflow.verify();
