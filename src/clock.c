@@ -216,7 +216,8 @@ walk_next(const Walk *walk)
 		next = terms->spans[s].from;
 		break;
 	}
-	if (walk->pause < terms->npauses)
+	/* one that the stop cut short has begun already */
+	if (walk->pause < terms->npauses && terms->pauses[walk->pause].from > walk->at)
 		next = Min(next, terms->pauses[walk->pause].from);
 	return counts(walk, next) ? next : DT_NOEND;
 }
