@@ -131,6 +131,14 @@ leadflow_config_changed(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" was not called by trigger manager", "_config_changed")));
 	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+
+	/*
+	 * This session hears of it with the next command that wrote something: let
+	 * that be now.  A trigger of the rows may have ended the statement's own
+	 * command, and those that come after this one go by the configuration.
+	 */
+	(void) GetCurrentCommandId(true);
+	CommandCounterIncrement();
 	return PointerGetDatum(NULL);
 }
 

@@ -36,7 +36,7 @@ SELECT p.id, p.name, p.metric, p.target, p.target_count AS count, p.target_rate 
 FROM leadflow.sla_policies p ORDER BY p.name, p.valid, p.id;
 CREATE VIEW public.clocks AS
 SELECT c.lead_id AS lead, c.policy_id AS policy, p.name, c.state, to_char(c.started_at, 'Dy DD HH24:MI') AS started, to_char(c.due_at, 'Dy DD HH24:MI') AS due
-FROM leadflow.sla_clocks c JOIN leadflow.sla_policies p ON p.id = c.policy_id ORDER BY c.lead_id, c.id;
+FROM leadflow.sla_clocks c JOIN leadflow.sla_policies p ON p.id = c.policy_id WHERE c.metric = 'time_to_accept' ORDER BY c.lead_id, c.id;
 
 INSERT INTO leadflow.team_members (id, full_name, email, team, active) VALUES
 	(11, 'Mia', 'mia@our.example', 'marketing', true), (12, 'Max', 'max@our.example', 'marketing', true),
@@ -242,7 +242,7 @@ UPDATE leadflow.sla_policies SET valid = '[2020-01-01,2020-02-01)' WHERE id = 41
 SELECT * FROM clocks;
 SELECT * FROM leadflow.verify();
 -- A version that has clocks stays, and of its metric.
-SELECT refused(s) FROM unnest(ARRAY['DELETE FROM leadflow.sla_policies', 'DELETE FROM leadflow.sla_policies WHERE id = 41', 'TRUNCATE leadflow.sla_policies',
+SELECT refused(s) FROM unnest(ARRAY['DELETE FROM leadflow.sla_policies WHERE id = 41', 'TRUNCATE leadflow.sla_policies',
 	'UPDATE leadflow.sla_policies SET metric = ''time_to_first_touch'' WHERE name = ''decide''', 'DELETE FROM leadflow.sla_policies WHERE id = ' || :v3]) s;
 
 --
