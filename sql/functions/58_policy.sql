@@ -152,6 +152,12 @@ LANGUAGE C;
 COMMENT ON FUNCTION leadflow._sla_correct() IS
 'Trigger of sla_policies and the calendars: a correction makes open clocks due anew.';
 
+CREATE OR REPLACE FUNCTION leadflow.restate_sla("from" timestamptz, "to" timestamptz) RETURNS bigint
+AS 'MODULE_PATHNAME', 'leadflow_restate_sla'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION leadflow.restate_sla(timestamptz, timestamptz) IS
+'Judges stopped clocks that started in ["from", "to") anew, by their version of the service level and by the calendars as they are now, and returns how many were found otherwise; each of those gets a row of sla_restatements: state and due_at before and since, when, and by which role. A breach that comes of it is announced by the next check_sla(). Clocks that run need none: they are corrected with the policy or the calendar. Infinite instants are open ends. 22004 for NULL, 22023 for a range that ends before it begins. For …_admin and owners. O(clocks).';
+
 -- Agreement. A promise holds whether anybody agreed to it or not.
 
 CREATE OR REPLACE FUNCTION leadflow.approve_policy(policy_id bigint, team text, member_id bigint) RETURNS text

@@ -241,6 +241,27 @@ SELECT * FROM clocks;
 UPDATE leadflow.sla_policies SET valid = '[2020-01-01,2020-02-01)' WHERE id = 41;
 SELECT * FROM clocks;
 SELECT * FROM leadflow.verify();
+-- Stopped clocks are judged anew by restate_sla() alone, on record; a range of starts, its end not included.
+UPDATE leadflow.sla_policies SET target = '30 minutes' WHERE id = :v2;
+SELECT * FROM clocks;
+SELECT refused(format('SELECT leadflow.restate_sla(%s)', a)) FROM unnest(ARRAY['NULL, now()', 'now(), NULL', '''2026-03-03'', ''2026-03-02''']) a;
+SELECT leadflow.restate_sla('2026-03-02', '2026-03-02 12:00Z') AS before, leadflow.restate_sla('2026-03-02 12:00Z', '2026-03-02 12:01Z') AS it,
+	leadflow.restate_sla('2026-03-02 12:00Z', '2026-03-02 12:01Z') AS again;
+SELECT * FROM clocks;
+UPDATE leadflow.sla_policies SET target = '5 hours' WHERE id = :v2;
+SET leadflow.clock = '2026-03-02 13:30Z';
+SELECT leadflow.restate_sla('-infinity', 'infinity') AS all;
+SELECT * FROM clocks;
+SELECT r.lead_id, r.policy_id, r.clock_id = (SELECT c.id FROM leadflow.sla_clocks c WHERE c.policy_id = r.policy_id) AS clock, r.restated_at, r.restated_by = current_user AS by_us,
+	r.old_state, r.new_state, r.old_due_at, r.new_due_at
+FROM leadflow.sla_restatements r ORDER BY r.id;
+SELECT * FROM leadflow.verify();
+-- A lead's restatements go with it; then its policy can go, too.
+BEGIN;
+DELETE FROM leadflow.leads WHERE id = 2;
+SELECT count(*) FROM leadflow.sla_restatements;
+DELETE FROM leadflow.sla_policies WHERE id = :v2;
+ROLLBACK;
 -- A version that has clocks stays, and of its metric.
 SELECT refused(s) FROM unnest(ARRAY['DELETE FROM leadflow.sla_policies WHERE id = 41', 'TRUNCATE leadflow.sla_policies',
 	'UPDATE leadflow.sla_policies SET metric = ''time_to_first_touch'' WHERE name = ''decide''', 'DELETE FROM leadflow.sla_policies WHERE id = ' || :v3]) s;
@@ -295,17 +316,20 @@ GRANT EXECUTE ON FUNCTION public.refused(text) TO PUBLIC;
 SET SESSION AUTHORIZATION lfp_mia;
 SELECT leadflow.approve_policy(6, 'marketing', 11);
 SELECT refused('SELECT leadflow.' || s) FROM unnest(ARRAY['approve_policy(6, ''marketing'', 12)', 'approve_policy(6, ''marketing'', 999)',
-	'_do_approve_policy(6, ''marketing'', 11)', 'change_policy(''f attempts'', ''1 day'')']) s;
+	'_do_approve_policy(6, ''marketing'', 11)', 'change_policy(''f attempts'', ''1 day'')', 'restate_sla(''2026-03-02'', ''2026-03-03'')']) s;
 SET SESSION AUTHORIZATION lfp_crm;
 SELECT leadflow.approve_policy(6, 'sales', 21);
 SET SESSION AUTHORIZATION lfp_dba;
 SELECT leadflow.change_policy('f attempts', '1 day', '2026-04-01') > 0 AS changed;
+UPDATE leadflow.sla_policies SET target = '6 hours' WHERE id = :v2;
+SELECT leadflow.restate_sla('2026-03-02', '2026-03-03');
+SELECT restated_by, new_due_at FROM leadflow.sla_restatements ORDER BY id DESC LIMIT 1;
 UPDATE leadflow.sla_policies SET within = '9 days' WHERE id = 6;
 SELECT count(*) FROM leadflow.sla_approvals WHERE policy_id = 6;
 SELECT refused('SELECT leadflow.approve_policy(6, ''sales'', 21)');
 RESET SESSION AUTHORIZATION;
 SELECT p.oid::regprocedure FROM pg_proc p
-WHERE p.pronamespace = 'leadflow'::regnamespace AND p.proname IN ('change_policy', 'approve_policy', '_do_approve_policy') AND has_function_privilege('pg_monitor', p.oid, 'EXECUTE');
+WHERE p.pronamespace = 'leadflow'::regnamespace AND p.proname IN ('change_policy', 'approve_policy', '_do_approve_policy', 'restate_sla') AND has_function_privilege('pg_monitor', p.oid, 'EXECUTE');
 DROP OWNED BY lfp_reader, lfp_reviewer, lfp_marketing, lfp_sales, lfp_app, lfp_admin, lfp_mia, lfp_crm, lfp_dba;
 DROP ROLE lfp_reader, lfp_reviewer, lfp_marketing, lfp_sales, lfp_app, lfp_admin, lfp_mia, lfp_crm, lfp_dba;
 SELECT * FROM leadflow.verify();
