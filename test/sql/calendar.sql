@@ -577,13 +577,33 @@ BEGIN
     END LOOP;
     RETURN parallel;
 END $$;
-SELECT t_cal.plan($$SELECT sum(leadflow.business_time('t_office', a, b)) FROM t_cal.trips$$) AS parallel;
+CREATE VIEW t_cal.answers AS
+SELECT count(*), sum(leadflow.business_time(calendar, a, b)) AS elapsed,
+       sum(hashtext(leadflow.add_business_time(calendar, a, amount)::text)) AS added,
+       count(*) FILTER (WHERE leadflow.is_business_time(calendar, b)) AS open
+FROM t_cal.trips WHERE calendar <> 't_touching';
+SELECT t_cal.plan('SELECT * FROM t_cal.answers') AS parallel;
 BEGIN;
-UPDATE leadflow.calendar_hours SET closes = '18:00' WHERE calendar_id = (SELECT id FROM leadflow.calendars WHERE name = 't_office');
-CREATE TABLE t_cal.in_parallel AS SELECT sum(leadflow.business_time('t_office', a, b)) FROM t_cal.trips;
+UPDATE leadflow.calendar_hours SET closes = '18:00' WHERE calendar_id = (SELECT id FROM leadflow.calendars WHERE name = 't_office') AND closes = '17:00';
+CREATE TABLE t_cal.in_parallel AS SELECT * FROM t_cal.answers;
 SET LOCAL max_parallel_workers_per_gather = 0;
-SELECT count(*) AS same FROM t_cal.in_parallel WHERE sum = (SELECT sum(leadflow.business_time('t_office', a, b)) FROM t_cal.trips);
+SELECT count(*) AS same FROM (SELECT * FROM t_cal.in_parallel INTERSECT SELECT * FROM t_cal.answers) s;
 ROLLBACK;
+-- all of a query in a worker, in a transaction of either level; what goes wrong there is told here
+SELECT count(set_config(name, 'on', false)) AS forced FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT leadflow.business_time('t_office', '2024-06-03', '2024-06-10'), leadflow.is_business_time('t_office', '2024-06-03 18:00+00'),
+       leadflow.add_business_time('t_office', '2024-06-03', '9 hours') AT TIME ZONE 'UTC' AS added;
+UPDATE leadflow.calendar_hours SET closes = '18:00' WHERE calendar_id = (SELECT id FROM leadflow.calendars WHERE name = 't_office') AND closes = '17:00';
+SELECT leadflow.business_time('t_office', '2024-06-03', '2024-06-10'), leadflow.is_business_time('t_office', '2024-06-03 21:30+00'),
+       leadflow.add_business_time('t_office', '2024-06-03', '9 hours') AT TIME ZONE 'UTC' AS added;
+ROLLBACK;
+SELECT leadflow.business_time('t_office', '2024-06-03', '2024-06-10');
+\set VERBOSITY terse
+SELECT leadflow.business_time('t_nowhere', '2024-06-03', '2024-06-10');
+SELECT leadflow.add_business_time('t_never', '2024-01-01', '1 hour');
+\set VERBOSITY default
+SELECT count(set_config(name, 'off', false)) AS forced FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 
 -- as declared, and described
 SELECT p.oid::regprocedure, p.provolatile, p.proisstrict, p.proparallel, p.proconfig,

@@ -91,7 +91,7 @@ BEGIN
 	FROM (SELECT weekday, upto(4) AS most FROM generate_series(1, 7) weekday WHERE chance(.8 * busy)) d, random_periods(d.most, grain) p;
 	INSERT INTO leadflow.calendar_holidays (calendar_id, day, opens, closes)
 	SELECT made, d.day, p.opens, p.closes
-	FROM (SELECT DISTINCT day, upto(3) AS most FROM unnest(dates) day WHERE chance(.5 * busy)) d, random_periods(d.most, grain) p
+	FROM (SELECT day, upto(3) AS most FROM unnest(dates) day WHERE chance(.5 * busy)) d, random_periods(d.most, grain) p
 	UNION ALL
 	SELECT made, day, NULL, NULL FROM unnest(dates) day WHERE chance(.3);
 	RETURN made;
