@@ -21,7 +21,7 @@
 \getenv seed LEADFLOW_SEED
 \if :{?calendars}
 \else
-	\set calendars 150
+	\set calendars 100
 \endif
 \if :{?seed}
 \else
