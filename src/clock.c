@@ -209,6 +209,8 @@ walk_next(const Walk *walk)
 	const ClockTerms *terms = walk->terms;
 	TimestampTz next = DT_NOEND;
 
+	if (!counts(walk, walk->at))
+		return DT_NOEND;
 	for (int s = walk->span + 1; s < terms->nspans; s++)
 	{
 		if (same_calendar(terms->spans[s].calendar, terms->spans[walk->span].calendar))

@@ -127,17 +127,28 @@ clocks_read(const int64 *leads, int n, TimestampTz from, bool touches, int *foun
 }
 
 Inbound *
-inbounds_read(const int64 *leads, const TimestampTz *since, int n, int *found)
+inbounds_read(const int64 *leads, const TimestampTz *inbound_at, int n, TimestampTz from, int *found)
 {
+	/* what was answered before, by the last answer before, is behind us */
 	static EngineStatement statement = {
-		"SELECT i.lead_id, i.activity_id, i.occurred_at, i.ended_at, i.answered, i.owner_id"
-		" FROM unnest($1, $2) AS w (lead_id, since)"
-		" JOIN leadflow._inbound_facts i ON i.lead_id = w.lead_id AND i.occurred_at >= w.since"
+		"SELECT i.lead_id, i.activity_id, i.occurred_at, i.ended_at, i.answered, i.owner_id, i.stage"
+		" FROM unnest($1, $2) AS w (lead_id, inbound_at)"
+		" CROSS JOIN LATERAL (SELECT least(w.inbound_at, min(c.started_at)) AS since FROM leadflow.sla_clocks c"
+		"  WHERE c.lead_id = w.lead_id AND c.metric = 'next_response') f"
+		" CROSS JOIN LATERAL (SELECT greatest("
+		"  (SELECT b.occurred_at FROM leadflow.activities b JOIN leadflow.activity_kinds k ON k.kind = b.kind"
+		"    AND (k.role = 'sales_touch' OR (k.two_way AND NOT k.expects_reply))"
+		"   WHERE b.lead_id = w.lead_id AND b.voided_at IS NULL AND b.occurred_at < $3 ORDER BY b.occurred_at DESC LIMIT 1),"
+		"  (SELECT max(h.entered_at) FROM leadflow.stage_history h JOIN leadflow.stages s ON s.name = h.to_stage"
+		"    AND s.category IN ('recycle', 'lost', 'out')"
+		"   WHERE h.lead_id = w.lead_id AND h.merged_from IS NULL AND h.entered_at < $3),"
+		"  '-infinity') AS at) o"
+		" JOIN leadflow._inbound_facts i ON i.lead_id = w.lead_id AND i.occurred_at >= f.since AND i.occurred_at > o.at"
 		" ORDER BY i.lead_id, i.occurred_at, i.activity_id",
-		2, {INT8ARRAYOID, TIMESTAMPTZARRAYOID}
+		3, {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
-	Datum		values[2] = {int8_array(leads, n), time_array(since, n)};
+	Datum		values[3] = {int8_array(leads, n), time_array(inbound_at, n), TimestampTzGetDatum(from)};
 	Inbound    *inbounds;
 
 	*found = (int) engine_query(&statement, values, NULL);
@@ -153,6 +164,7 @@ inbounds_read(const int64 *leads, const TimestampTz *since, int n, int *found)
 		inbounds[r].ended_at = spi_time(r, 4);
 		inbounds[r].answered = spi_bool(r, 5);
 		inbounds[r].owner_id = spi_int64(r, 6);
+		inbounds[r].stage = spi_text(r, 7);
 	}
 	return inbounds;
 }
@@ -165,7 +177,7 @@ read_owners(const int64 *leads, int n, ClockCourse *course)
 	static EngineStatement statement = {
 		"SELECT lead_id, merged_from, owned_from, member_id, recorded FROM leadflow._lead_owners"
 		" WHERE lead_id = ANY ($1)"
-		" ORDER BY lead_id, coalesce(merged_from, 0), owned_from, recorded, row_id",
+		" ORDER BY lead_id, coalesce(merged_from, 0), owned_from, recorded DESC, row_id",
 		1, {INT8ARRAYOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;

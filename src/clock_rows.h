@@ -85,10 +85,14 @@ typedef struct Inbound
 	TimestampTz ended_at;		/* DT_NOEND = not yet */
 	bool		answered;
 	int64		owner_id;		/* of the lead, now */
+	const char *stage;			/* that it stood in then; NULL = it was not there yet */
 } Inbound;
 
-/* Those of each lead since an instant, by lead and time. */
-extern Inbound *inbounds_read(const int64 *leads, const TimestampTz *since, int n, int *found);
+/*
+ * Those that had to wait until "from" or longer, by lead and time: since the first that the lead
+ * has a clock for, or "inbound_at" (DT_NOEND = there is none).
+ */
+extern Inbound *inbounds_read(const int64 *leads, const TimestampTz *inbound_at, int n, TimestampTz from, int *found);
 
 /* From then on the lead was theirs. */
 typedef struct Ownership

@@ -12,8 +12,8 @@
  *
  * next_response has a clock for each episode: inbounds that the same answer ended.  The
  * episodes are derived likewise, and compared with the clocks that there are.  They are
- * looked for since the first inbound that a clock was started for: what came before
- * (a quiet load, a time without a promise) is nobody's.
+ * looked for since the first inbound that a clock was started for: what came before, as a
+ * quiet load, is nobody's, and neither is what came when nothing was promised.
  *
  * What the sweep has announced (warned_at, breached_at) is memory, not derived; the state
  * of a clock that still runs goes by it.  Only if it turns out to have been too early, it is
@@ -425,28 +425,6 @@ lead_index(const int64 *leads, int n, int64 lead_id)
 	return found - leads;
 }
 
-/* Since when the episodes of each lead are to be looked at; DT_NOEND = not at all. */
-static TimestampTz *
-episodes_since(const Settling *settling, const int64 *leads, int n, const ClockFact *facts, int nfacts)
-{
-	TimestampTz *since = palloc_array(TimestampTz, n);
-
-	for (int i = 0; i < n; i++)
-		since[i] = settling->news ? settling->news[i].inbound_at : DT_NOEND;
-	for (int f = 0; f < nfacts; f++)
-	{
-		const Clock *clock = &facts[f].clock;
-
-		if (clock->metric == NEXT_RESPONSE)
-		{
-			int			i = lead_index(leads, n, clock->lead_id);
-
-			since[i] = Min(since[i], clock->started_at);
-		}
-	}
-	return since;
-}
-
 /* The clock of the episode that begins with that inbound; facts are those of its lead. */
 static const ClockFact *
 clock_of_inbound(const ClockFact *facts, int nfacts, const Inbound *inbound)
@@ -464,7 +442,8 @@ clock_of_inbound(const ClockFact *facts, int nfacts, const Inbound *inbound)
 
 /*
  * Compares the episodes of next_response with the clocks that there are: an episode begins with the
- * first inbound that its end ended.  Returns clocks to start, as facts; ids of those whose
+ * first inbound that its end ended, among those that had to wait until settling->from or longer, as the
+ * clocks.  Returns clocks to start, as facts; ids of those whose
  * episode is gone go to "gone".  An inbound of a time without a promise doesn't count.
  */
 static ClockFact *
@@ -472,7 +451,7 @@ compare_episodes(const Settling *settling, const int64 *leads, int n, const Cloc
 				 int *nfresh, IdSet *gone)
 {
 	const SlaConfig *config = settling->config;
-	TimestampTz *since = episodes_since(settling, leads, n, facts, nfacts);
+	TimestampTz *inbound_at = palloc_array(TimestampTz, n);
 	int64	   *looked = palloc_array(int64, n);
 	int			nlooked = 0;
 	Inbound    *inbounds;
@@ -488,14 +467,20 @@ compare_episodes(const Settling *settling, const int64 *leads, int n, const Cloc
 	*nfresh = 0;
 	for (int i = 0; i < n; i++)
 	{
-		if (TIMESTAMP_IS_NOEND(since[i]))
-			continue;
-		looked[nlooked] = leads[i];
-		since[nlooked++] = since[i];
+		bool		any = false;
+
+		while (f < nfacts && facts[f].clock.lead_id < leads[i])
+			f++;
+		for (int g = f; g < nfacts && facts[g].clock.lead_id == leads[i]; g++)
+			any |= facts[g].clock.metric == NEXT_RESPONSE;
+		inbound_at[nlooked] = settling->news ? settling->news[i].inbound_at : DT_NOEND;
+		if (any || !TIMESTAMP_IS_NOEND(inbound_at[nlooked]))
+			looked[nlooked++] = leads[i];
 	}
 	if (nlooked == 0)
 		return NULL;
-	inbounds = inbounds_read(looked, since, nlooked, &ninbounds);
+	inbounds = inbounds_read(looked, inbound_at, nlooked, settling->from, &ninbounds);
+	f = 0;
 	fresh = palloc_array(const Inbound *, ninbounds + 1);
 	for (int i = 0; i < ninbounds;)
 	{
@@ -537,10 +522,13 @@ compare_episodes(const Settling *settling, const int64 *leads, int n, const Cloc
 	started = palloc_array(ClockFact, count + 1);
 	for (int i = 0; i < count; i++)
 	{
-		const SlaPolicy *policy = policy_choose(config, NEXT_RESPONSE, fresh[i]->at,
-												lead_document_find(documents, ndocuments, fresh[i]->lead_id));
+		Jsonb	   *document = lead_document_find(documents, ndocuments, fresh[i]->lead_id);
+		const SlaPolicy *policy;
 		ClockFact  *fact = &started[*nfresh];
 
+		if (document)
+			document = lead_document_in_stage(document, fresh[i]->stage);
+		policy = policy_choose(config, NEXT_RESPONSE, fresh[i]->at, document);
 		if (policy == NULL)
 			continue;
 		fact->clock = new_clock(fresh[i]->lead_id, policy, fresh[i]->at, fresh[i]->owner_id);

@@ -123,7 +123,10 @@ SELECT
 	a.occurred_at,
 	coalesce(t.occurred_at, n.ended_at) AS ended_at,
 	t.occurred_at IS NOT NULL AS answered,
-	l.owner_id
+	l.owner_id,
+	(SELECT h.to_stage FROM leadflow.stage_history h
+		WHERE h.lead_id = a.lead_id AND h.merged_from IS NULL AND h.entered_at <= a.occurred_at
+		ORDER BY h.entered_at DESC, h.id DESC LIMIT 1) AS stage
 FROM leadflow.activities a
 JOIN leadflow.activity_kinds i ON i.kind = a.kind AND i.expects_reply
 JOIN leadflow.leads l ON l.id = a.lead_id
@@ -155,6 +158,7 @@ COMMENT ON COLUMN leadflow._inbound_facts.occurred_at IS 'When.';
 COMMENT ON COLUMN leadflow._inbound_facts.ended_at IS 'When it was answered, or the lead left; NULL = neither.';
 COMMENT ON COLUMN leadflow._inbound_facts.answered IS 'Was it answered?';
 COMMENT ON COLUMN leadflow._inbound_facts.owner_id IS 'Owner of the lead (team_members.id); NULL = nobody.';
+COMMENT ON COLUMN leadflow._inbound_facts.stage IS 'Stage that the lead stood in then; NULL = it was not there yet.';
 
 -- From when on who had a lead that is with sales, as its hand-offs say.
 CREATE OR REPLACE VIEW leadflow._lead_owners WITH (security_invoker = true) AS
@@ -171,10 +175,11 @@ SELECT h.lead_id, h.merged_from, h.assigned_at, h.owner_id, true, h.id
 FROM leadflow.handoffs h
 WHERE h.assigned_at > h.offered_at
 UNION ALL
+-- but for what it passed through at one instant
 SELECT h.lead_id, h.merged_from, h.entered_at, NULL, false, h.id
 FROM leadflow.stage_history h
 LEFT JOIN leadflow.stages s ON s.name = h.to_stage
-WHERE s.category IS NULL OR s.category NOT IN ('handoff', 'sales');
+WHERE (s.category IS NULL OR s.category NOT IN ('handoff', 'sales')) AND h.left_at IS DISTINCT FROM h.entered_at;
 COMMENT ON VIEW leadflow._lead_owners IS 'Internal. One row each time that a lead got another owner by a hand-off, or left sales'' hands.';
 COMMENT ON COLUMN leadflow._lead_owners.lead_id IS 'Lead (leads.id).';
 COMMENT ON COLUMN leadflow._lead_owners.merged_from IS 'Id of the duplicate whose history it is; NULL = the lead''s own.';
