@@ -209,6 +209,7 @@ walk_next(const Walk *walk)
 	const ClockTerms *terms = walk->terms;
 	TimestampTz next = DT_NOEND;
 
+	/* a pause that the stop cut short has begun, and is not over */
 	if (!counts(walk, walk->at))
 		return DT_NOEND;
 	for (int s = walk->span + 1; s < terms->nspans; s++)
@@ -218,8 +219,7 @@ walk_next(const Walk *walk)
 		next = terms->spans[s].from;
 		break;
 	}
-	/* one that the stop cut short has begun already */
-	if (walk->pause < terms->npauses && terms->pauses[walk->pause].from > walk->at)
+	if (walk->pause < terms->npauses)
 		next = Min(next, terms->pauses[walk->pause].from);
 	return counts(walk, next) ? next : DT_NOEND;
 }
