@@ -302,6 +302,57 @@ SELECT count(*) - count(DISTINCT (day, policy)) AS twice, count(*) FILTER (WHERE
 	count(*) FILTER (WHERE (gap IS NULL) <> (day > '2026-05-05')) AS ahead FROM leadflow.marketing_sla_daily;
 
 --
+-- sla_what_if: Monday 30 March 2026, 10:00 in Berlin again; each clock started on Friday at 16:00.
+--
+BEGIN;
+INSERT INTO leadflow.sla_policies (id, name, metric, target, calendar_id, valid) VALUES
+	(941, 'Touch', 'time_to_first_touch', '2 hours', 901, '(,2026-03-27 15:00Z)'), (942, 'Touch', 'time_to_first_touch', '1 hour', 901, '[2026-03-27 15:00Z,)');
+SET LOCAL session_replication_role = replica;
+SET LOCAL leadflow.clock = '2026-03-30 08:00Z';
+INSERT INTO leadflow.leads (id, full_name, stage, stage_since, created_at)
+SELECT i, 'Lead ' || i, 'sql', '2026-03-27 15:00Z', '2026-03-01Z' FROM generate_series(51, 58) i;
+INSERT INTO leadflow.stage_history (lead_id, id, entered_at, from_stage, to_stage, team, cycle)
+SELECT i, 100000 + i, '2026-03-27 15:00Z', 'mql', 'sql', 'marketing', 1 FROM generate_series(51, 58) i;
+INSERT INTO leadflow.stage_history (lead_id, id, entered_at, from_stage, to_stage, team, cycle) VALUES
+	(53, 100060, '2026-03-30 07:30Z', 'sql', 'rejected', 'sales', 1), (54, 100061, '2026-03-28 10:00Z', 'sql', 'rejected', 'sales', 1);
+INSERT INTO leadflow.activities (lead_id, occurred_at, recorded_at, kind) VALUES
+	(51, '2026-03-30 07:30Z', '2026-03-30Z', 'call'), (52, '2026-03-30 07:30Z', '2026-03-30Z', 'call'),
+	(56, '2026-03-30 08:00Z', '2026-03-30Z', 'call'), (58, '2026-03-30 07:45Z', '2026-03-30Z', 'call');
+INSERT INTO leadflow.sla_clocks (lead_id, policy_id, metric, state, started_at, due_at, stopped_at, calendar_id, history_id, target, counted_from, carried) VALUES
+	-- touched after 1:30 hours, in time and late; rejected after 1:30 hours without a touch, late, and on Saturday, in time
+	(51, 941, 'time_to_first_touch', 'met', '2026-03-27 15:00Z', '2026-03-30 08:00Z', '2026-03-30 07:30Z', 901, 100051, '2:00', '2026-03-27 15:00Z', '0'),
+	(52, 942, 'time_to_first_touch', 'breached', '2026-03-27 15:00Z', '2026-03-27 16:00Z', '2026-03-30 07:30Z', 901, 100052, '1:00', '2026-03-27 15:00Z', '0'),
+	(53, 942, 'time_to_first_touch', 'breached', '2026-03-27 15:00Z', '2026-03-27 16:00Z', '2026-03-30 07:30Z', 901, 100053, '1:00', '2026-03-27 15:00Z', '0'),
+	(54, 941, 'time_to_first_touch', 'cancelled', '2026-03-27 15:00Z', '2026-03-30 08:00Z', '2026-03-28 10:00Z', 901, 100054, '2:00', '2026-03-27 15:00Z', '0'),
+	(55, 941, 'time_to_first_touch', 'running', '2026-03-27 15:00Z', '2026-03-30 08:00Z', NULL, 901, 100055, '2:00', '2026-03-27 15:00Z', '0'),
+	-- paused from 16:30 to Monday 9:30, touched after an hour that counts; paused without an end
+	(56, 941, 'time_to_first_touch', 'met', '2026-03-27 15:00Z', '2026-03-30 09:00Z', '2026-03-30 08:00Z', 901, 100056, '2:00', '2026-03-30 07:30Z', '0:30'),
+	(57, 941, 'time_to_first_touch', 'paused', '2026-03-27 15:00Z', 'infinity', NULL, 901, 100057, '2:00', 'infinity', '0:30'),
+	-- late after a quarter of an hour, then paused likewise, and touched at 9:45: three quarters
+	(58, 942, 'time_to_first_touch', 'breached', '2026-03-27 15:00Z', '2026-03-27 15:15Z', '2026-03-30 07:45Z', 901, 100058, '0:15', '2026-03-27 15:00Z', '0');
+INSERT INTO leadflow.sla_pauses (lead_id, paused_at, until) VALUES (56, '2026-03-27 15:30Z', '2026-03-30 07:30Z'), (57, '2026-03-27 15:30Z', NULL),
+	(58, '2026-03-27 15:30Z', '2026-03-29Z'), (58, '2026-03-28Z', '2026-03-30 07:30Z');
+SELECT w.target, w.calendar, f.* FROM (VALUES (1, interval '15 minutes', NULL), (2, '1 hour', NULL), (3, '2 hours', NULL), (4, '1 hour', 'always'), (5, '45 minutes', 'always'),
+	(6, '3 days', 'always')) w (n, target, calendar), LATERAL leadflow.sla_what_if('Touch', w.target, w.calendar) f ORDER BY w.n;
+SELECT count(*) FROM leadflow.sla_what_if('Touch', '1 hour', NULL, '2026-03-27 15:00Z', '2026-03-27 15:00:01Z');
+SELECT count(*) FROM leadflow.sla_what_if('Touch', '1 hour', NULL, '-infinity', '2026-03-27 15:00Z');
+ROLLBACK;
+-- What can't be asked.
+INSERT INTO leadflow.calendars (id, name) VALUES (902, 'closed');
+INSERT INTO leadflow.sla_policies (id, name, metric, target) VALUES (951, 'Call', 'time_to_first_touch', '4 hours');
+SELECT * FROM leadflow.sla_what_if('Call', '1 hour');
+SELECT * FROM leadflow.sla_what_if('Nobody''s', '1 hour');
+SELECT * FROM leadflow.sla_what_if('MQLs', '1 hour');
+SELECT * FROM leadflow.sla_what_if('Call', '0');
+SELECT * FROM leadflow.sla_what_if('Call', '-1 hour');
+SELECT * FROM leadflow.sla_what_if('Call', '1 month');
+SELECT * FROM leadflow.sla_what_if('Call', '10000 days');
+SELECT * FROM leadflow.sla_what_if('Call', NULL);
+SELECT * FROM leadflow.sla_what_if(NULL, '1 hour');
+SELECT * FROM leadflow.sla_what_if('Call', '1 hour', 'nowhere');
+SELECT * FROM leadflow.sla_what_if('Call', '1 hour', 'closed');
+
+--
 -- lead_board and my_day: what each clock asks for, of leads that have no other
 --
 BEGIN;
@@ -337,5 +388,95 @@ FROM leadflow.lead_board b JOIN c ON c.id = b.lead_id ORDER BY 1;
 SELECT kind, lead_id, stage, due_at AT TIME ZONE 'UTC' AS due_utc, what FROM leadflow.my_day(912) WHERE lead_id BETWEEN 61 AND 76 AND kind IN ('clock', 'decide', 'vote') ORDER BY 1, 2;
 SELECT kind, lead_id, stage, due_at AT TIME ZONE 'UTC' AS due_utc, what FROM leadflow.my_day(911) WHERE lead_id BETWEEN 61 AND 76 AND kind IN ('clock', 'decide', 'vote') ORDER BY 1, 2;
 ROLLBACK;
+
+--
+-- By the engine: 60 leads with pauses, other owners, touches and decisions, some late. What the views say of
+-- clocks that run is what the sweep then announces; what has counted and what is left add up; the promise as it is
+-- gives what it gave; and in the calendar in which they counted all along, asked for by name, too.
+--
+UPDATE leadflow.sla_policies SET valid = tstzrange(lower(valid), '2026-06-01Z') WHERE metric NOT IN ('mql_volume', 'accepted_volume', 'acceptance_rate');
+INSERT INTO leadflow.sla_policies (id, name, metric, target, target_count, within, calendar_id, warn_fraction) VALUES
+	(981, 'e touch', 'time_to_first_touch', '4 hours', NULL, NULL, NULL, 0.5), (982, 'e accept', 'time_to_accept', '6 hours', NULL, NULL, 901, 0.75),
+	(983, 'e contact', 'time_to_first_contact', '10 hours', NULL, NULL, 901, NULL), (984, 'e attempts', 'attempts', NULL, 3, '12 hours', 901, 0.5),
+	(985, 'e stage', 'time_in_stage', '30 hours', NULL, NULL, NULL, NULL), (986, 'e nurture', 'time_to_nurture', '1 hour', NULL, NULL, 901, NULL),
+	(987, 'e response', 'next_response', '2 hours', NULL, NULL, NULL, 0.9), (988, 'e handoff', 'time_to_handoff', '1 hour', NULL, NULL, 901, NULL),
+	(989, 'e review', 'time_to_review', '8 hours', NULL, NULL, 901, 0.5);
+DO $$
+DECLARE
+	t timestamptz;
+	i bigint;
+BEGIN
+	FOR hour IN 0..95 LOOP	-- Thursday 4 June 2026, 8:00 in Berlin, to Monday morning
+		t := '2026-06-04 06:00Z'::timestamptz + make_interval(hours => hour);
+		PERFORM set_config('leadflow.clock', t::text, false);
+		IF hour < 60 THEN
+			INSERT INTO leadflow.leads (id, full_name, owner_id) VALUES (100 + hour, 'Lead', CASE hour % 3 WHEN 0 THEN 912 ELSE 913 END);
+			UPDATE leadflow.leads SET stage = 'mql', stage_by = 'mia@example.com' WHERE id = 100 + hour;
+		END IF;
+		UPDATE leadflow.leads SET stage = 'sql', stage_by = 'mia@example.com' WHERE id = 100 + hour - hour % 4 AND stage = 'mql';
+		UPDATE leadflow.leads SET stage = 'sql', stage_by = 'mia@example.com' WHERE id = 99 + hour AND stage = 'mql';
+		i := 100 + (hour * 7) % 60;
+		IF EXISTS (SELECT FROM leadflow.leads l WHERE l.id = i) THEN
+			INSERT INTO leadflow.activities (lead_id, kind) VALUES (i, (ARRAY['call', 'email_reply', 'call_connected', 'email_sent'])[1 + hour % 4]);
+		END IF;
+		FOR i IN SELECT l.id FROM leadflow.leads l WHERE l.id BETWEEN 100 AND 159 AND l.id % 5 = hour % 7 AND hour % 3 = 0 LOOP
+			PERFORM leadflow.pause_sla(i, CASE WHEN i % 4 <> 0 THEN t + make_interval(hours => (i % 30)::integer + 1) END, 'away');
+		END LOOP;
+		FOR i IN SELECT l.id FROM leadflow.leads l WHERE l.id BETWEEN 100 AND 159 AND l.id % 8 = hour % 11 AND hour % 2 = 0 LOOP
+			PERFORM leadflow.resume_sla(i);
+		END LOOP;
+		UPDATE leadflow.leads SET owner_id = CASE owner_id WHEN 912 THEN 913 ELSE 912 END WHERE id BETWEEN 100 AND 159 AND id % 9 = hour % 13 AND stage = 'sql';
+		UPDATE leadflow.leads SET stage = 'accepted', stage_by = 'ann@example.com' WHERE id BETWEEN 100 AND 159 AND id % 10 = hour % 23 AND stage = 'sql' AND owner_id = 912;
+		UPDATE leadflow.leads SET stage = 'rejected', stage_reason = 'no_need', stage_by = 'bob@example.com'
+		WHERE id BETWEEN 100 AND 159 AND id % 10 = hour % 29 AND stage IN ('sql', 'accepted') AND owner_id = 913;
+	END LOOP;
+END
+$$;
+SET leadflow.clock = '2026-06-08 08:20Z';
+SELECT metric, count(*) > 0 AS some FROM leadflow.sla_status WHERE policy LIKE 'e %' GROUP BY 1 ORDER BY 1;
+SELECT state, count(*) > 5 AS enough FROM leadflow.sla_status WHERE policy LIKE 'e %' GROUP BY 1 ORDER BY 1;
+SELECT
+	count(*) FILTER (WHERE state IN ('running', 'warning', 'paused') AND abs(elapsed_hours + remaining_hours - target_hours) > 1e-6) AS do_not_add_up,
+	count(*) FILTER (WHERE state IN ('running', 'warning', 'paused', 'met') AND elapsed_hours > target_hours + 1e-6) AS over,
+	count(*) FILTER (WHERE state = 'breached' AND elapsed_hours < target_hours - 1e-6) AS under,
+	count(*) FILTER (WHERE (overdue_hours > 0 OR remaining_hours = 0) AND state <> 'breached') AS overdue,
+	count(*) FILTER (WHERE (state = 'paused') <> (stopped_at IS NULL AND state <> 'breached' AND EXISTS (
+		SELECT FROM leadflow.sla_pauses z WHERE z.lead_id = s.lead_id AND z.merged_from IS NULL AND z.paused_at <= leadflow.now() AND coalesce(z.until > leadflow.now(), true)))) AS paused,
+	count(*) FILTER (WHERE state = 'paused' AND pause_reason IS DISTINCT FROM 'away') AS why
+FROM leadflow.sla_status s WHERE policy LIKE 'e %';
+SELECT w.policy, count(*) > 0 AS some, bool_and((f.clocks, f.met, f.breached, f.open) = (f.new_clocks, f.new_met, f.new_breached, f.new_open)) AS as_it_was
+FROM leadflow.sla_policies p, LATERAL (VALUES (p.name, coalesce(p.target, p.within), NULL), (p.name, coalesce(p.target, p.within), CASE WHEN p.calendar_id IS NOT NULL THEN 'desk' END)) w (policy, target, calendar),
+	LATERAL leadflow.sla_what_if(w.policy, w.target, w.calendar, '2026-06-01Z') f WHERE p.name LIKE 'e %' GROUP BY 1 ORDER BY 1;
+SELECT m.policy, sum(m.clocks) = f.clocks AND sum(m.met) = f.met AND sum(m.breached) = f.breached AND sum(m.open) = f.open AS as_attainment
+FROM leadflow.sla_attainment_monthly m, LATERAL leadflow.sla_what_if(m.policy, '1 hour') f WHERE m.policy LIKE 'e %' GROUP BY 1, f.clocks, f.met, f.breached, f.open ORDER BY 1;
+-- What is foreseen is what comes of it when the promise is corrected so and judged anew.
+BEGIN;
+CREATE TEMP TABLE other (n int, factor numeric, calendar text);
+INSERT INTO other VALUES (1, 0.5, NULL), (2, 2, NULL), (3, 5, NULL), (4, 1, 'always'), (5, 3, 'always'), (6, 0.75, 'desk');
+CREATE TEMP TABLE promise AS SELECT p.id, p.name, p.target, p.within, p.calendar_id FROM leadflow.sla_policies p WHERE p.name LIKE 'e %';
+CREATE TEMP TABLE foreseen AS SELECT o.n, p.name, f.new_clocks AS clocks, f.new_met AS met, f.new_breached AS breached, f.new_open AS open
+FROM promise p, other o, LATERAL leadflow.sla_what_if(p.name, coalesce(p.target, p.within) * o.factor, o.calendar) f;
+CREATE TEMP TABLE happened (LIKE foreseen);
+DO $$
+DECLARE
+	o record;
+BEGIN
+	FOR o IN SELECT * FROM other ORDER BY n LOOP
+		UPDATE leadflow.sla_policies q SET target = p.target * o.factor, within = p.within * o.factor,
+			calendar_id = coalesce((SELECT k.id FROM leadflow.calendars k WHERE k.name = o.calendar), p.calendar_id) FROM promise p WHERE q.id = p.id;
+		PERFORM leadflow.restate_sla('-infinity', 'infinity');
+		INSERT INTO happened SELECT o.n, m.policy, sum(m.clocks), sum(m.met), sum(m.breached), sum(m.open)
+		FROM leadflow.sla_attainment_monthly m WHERE m.policy LIKE 'e %' GROUP BY 2;
+	END LOOP;
+END
+$$;
+SELECT count(*) AS compared, count(DISTINCT (met, breached)) > 20 AS various FROM foreseen;
+SELECT * FROM foreseen f FULL JOIN happened h USING (n, name, clocks, met, breached, open) WHERE f IS NULL OR h IS NULL;
+ROLLBACK;
+-- The views before the sweep say what clocks say after it.
+CREATE TEMP TABLE before AS SELECT clock_id, state FROM leadflow.sla_status;
+SELECT warned > 0 AS warned, breached > 0 AS breached FROM leadflow.check_sla();
+SELECT count(*) AS differ FROM before b JOIN leadflow.sla_status s USING (clock_id) JOIN leadflow.sla_clocks c ON c.id = b.clock_id
+WHERE b.state <> s.state OR (b.state <> c.state AND NOT (b.state = 'paused' OR c.state = 'paused'));
 
 SELECT * FROM leadflow.verify();
