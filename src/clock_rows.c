@@ -65,20 +65,31 @@ interval_of(int64 usecs)
 ClockFact *
 clocks_read(const int64 *leads, int n, TimestampTz from, bool touches, int *found)
 {
+	/* mostly there are none, and what stopped them takes a plan that is long to start */
+	static EngineStatement open = {
+		"SELECT id FROM leadflow.sla_clocks WHERE lead_id = ANY ($1) AND (stopped_at IS NULL OR stopped_at >= $2)"
+		" AND (NOT $3 OR metric IN ('time_to_first_touch', 'time_to_first_contact', 'attempts', 'next_response'))",
+		3, {INT8ARRAYOID, TIMESTAMPTZOID, BOOLOID}
+	};
 	static EngineStatement statement = {
 		"SELECT lead_id, clock_id, policy_id, metric, state, member_id, started_at, kept_stopped_at, due_at, warn_at,"
 		" warned_at IS NOT NULL, breached_at IS NOT NULL, calendar_id, merged_from, target, warn_after,"
 		" target_count, counted_from, carried, activity_id, stopped_at, answered, owner_id"
-		" FROM leadflow._clock_facts WHERE lead_id = ANY ($1)"
-		" AND (kept_stopped_at IS NULL OR kept_stopped_at >= $2)"
-		" AND (NOT $3 OR metric IN ('time_to_first_touch', 'time_to_first_contact', 'attempts', 'next_response'))"
-		" ORDER BY lead_id, clock_id",
-		3, {INT8ARRAYOID, TIMESTAMPTZOID, BOOLOID}
+		" FROM leadflow._clock_facts WHERE clock_id = ANY ($1) ORDER BY lead_id, clock_id",
+		1, {INT8ARRAYOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
 	Datum		values[3] = {int8_array(leads, n), TimestampTzGetDatum(from), BoolGetDatum(touches)};
 	ClockFact  *facts;
+	IdSet		clocks = {0};
 
+	*found = (int) engine_query(&open, values, NULL);
+	for (int r = 0; r < *found; r++)
+		ids_add(&clocks, spi_int64(r, 1));
+	SPI_freetuptable(SPI_tuptable);
+	if (*found == 0)
+		return NULL;
+	values[0] = int8_array(clocks.ids, clocks.n);
 	*found = (int) engine_query(&statement, values, NULL);
 	facts = MemoryContextAllocHuge(caller, sizeof(ClockFact) * Max(*found, 1));
 	for (int r = 0; r < *found; r++)
