@@ -852,11 +852,12 @@ BEGIN
 	-- Starts
 	--
 	start AS (
-		-- one that went on when leads were merged may have started in either's history
-		SELECT DISTINCT k.id, h.entered_at AS at
+		-- one that went on when leads were merged, once or more often, may have started in either's history
+		(
+		SELECT DISTINCT ON (k.id) k.id, h.entered_at AS at
 		FROM clock k
 		JOIN history h ON h.lead_id = k.lead_id AND (h.id = k.history_id
-			OR (k.merged_from IS NULL AND h.merged_from IS NOT NULL AND h.entered_at = k.started_at))
+			OR (h.merged_from IS DISTINCT FROM k.merged_from AND h.entered_at = k.started_at))
 		WHERE CASE k.metric
 			WHEN 'time_to_handoff' THEN h.to_stage = 'mql'
 			WHEN 'time_to_nurture' THEN h.to_stage = 'rejected' OR h.category = 'lost'
@@ -864,6 +865,8 @@ BEGIN
 			WHEN 'next_response' THEN false
 			WHEN 'time_to_review' THEN false
 			ELSE h.category = 'handoff' AND h.came_from <> 'handoff' END
+		ORDER BY k.id, h.entered_at <> k.started_at, h.entered_at
+		)
 		UNION ALL
 		SELECT e.id, e.started_at FROM episode e
 		UNION ALL

@@ -432,6 +432,20 @@ SELECT leadflow.merge_leads(53, 13);
 SELECT count(*) FROM leadflow.leads WHERE id = 13;
 DROP TABLE theirs;
 
+-- ---- clocks that went on, once and again, have the start that they had --------
+BEGIN;
+INSERT INTO leadflow.sla_policies (name, metric, target) VALUES ('merge: moves on', 'time_in_stage', '1 day');
+SET LOCAL leadflow.clock = '2026-09-01 09:00+00';
+INSERT INTO leadflow.leads (id, email) VALUES (201, '201@on.example'), (204, '204@on.example');
+SET LOCAL leadflow.clock = '2026-09-01 10:00+00';
+INSERT INTO leadflow.leads (id, email) VALUES (202, '202@on.example'), (203, '203@on.example'), (205, '205@on.example');
+SELECT leadflow.merge_leads(205, 204);
+SELECT leadflow.move(201, 'accepted');
+SET LOCAL leadflow.clock = '2026-09-01 11:00+00';
+SELECT leadflow.merge_leads(202, 201), leadflow.merge_leads(203, 202);
+SELECT * FROM leadflow.verify() WHERE check_name LIKE 'sla%';
+ROLLBACK;
+
 -- ---- who may ----------------------------------------------------------------
 SELECT count(*) > 0 AS made FROM leadflow.setup_roles('leadflow_merge_test');
 CREATE ROLE leadflow_merge_mia IN ROLE leadflow_merge_test_marketing;
