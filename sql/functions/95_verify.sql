@@ -350,7 +350,9 @@ BEGIN
 	FROM leadflow.score_state s
 	JOIN leadflow.leads l ON l.id = s.lead_id AND l.id BETWEEN $1 AND $2
 	LEFT JOIN (
-		SELECT DISTINCT h.lead_id FROM leadflow.handoffs h WHERE h.lead_id BETWEEN $1 AND $2
+		SELECT h.lead_id FROM leadflow.handoffs h WHERE h.lead_id BETWEEN $1 AND $2
+		UNION
+		SELECT k.lead_id FROM leadflow.sla_clocks k WHERE k.lead_id BETWEEN $1 AND $2 AND k.metric = 'next_response'
 	) h ON h.lead_id = s.lead_id
 	LEFT JOIN (
 		-- won deals, and those that another deal corrects
@@ -365,9 +367,9 @@ BEGIN
 	) w4 ON w4.lead_id = s.lead_id
 	LEFT JOIN leadflow.accounts a ON a.id = l.account_id
 	CROSS JOIN LATERAL (
-		-- 32 stays when the owner goes
+		-- 32 stays when the owner goes, 2 when what expected a reply does
 		SELECT CASE WHEN l.stage IN ('lead', 'nurture') THEN 1 ELSE 0 END
-			+ CASE WHEN h.lead_id IS NOT NULL THEN 2 ELSE 0 END
+			+ CASE WHEN h.lead_id IS NOT NULL THEN 2 ELSE s.watch & 2 END
 			+ CASE WHEN w4.lead_id IS NOT NULL THEN 4 ELSE 0 END
 			+ CASE WHEN l.stage = 'mql' THEN 16 ELSE 0 END
 			+ CASE WHEN l.owner_id IS NOT NULL OR a.status = 'customer' THEN 32 ELSE s.watch & 32 END AS watch
@@ -924,11 +926,9 @@ BEGIN
 			s.at AS started_at_now,
 			e.at AS stopped_at,
 			coalesce(e.fulfilled, false) AS fulfilled,
-			CASE WHEN e.at IS NULL THEN coalesce(p.within, p.target) ELSE k.target END AS target,
-			k.warn_after,
+			k.target, k.warn_after, k.due_at,
 			row_number() OVER (PARTITION BY k.lead_id, k.metric, k.merged_from, k.started_at, k.history_id, k.activity_id, k.review_id ORDER BY k.id) = 1 AS first_of_its_kind
 		FROM clock k
-		JOIN leadflow.sla_policies p ON p.id = k.policy_id
 		LEFT JOIN start s ON s.id = k.id
 		LEFT JOIN moved m ON m.id = k.id
 		LEFT JOIN merged x ON x.id = k.id
@@ -970,10 +970,10 @@ BEGIN
 		WHERE t.merged_from IS NULL
 		GROUP BY t.lead_id, m.calendar_id
 	), tenures AS (
-		-- and at all other times its owner of now
-		SELECT t.lead_id, t.calendar_id, t.during FROM tenure t
+		-- and at all other times its owner, as of when the clock was settled
+		SELECT t.lead_id, t.calendar_id, true AS said, t.during FROM tenure t
 		UNION ALL
-		SELECT l.id, m.calendar_id, '{(,)}'::tstzmultirange - coalesce(t.during, '{}')
+		SELECT l.id, m.calendar_id, false, '{(,)}'::tstzmultirange - coalesce(t.during, '{}')
 		FROM (SELECT l.id, l.owner_id FROM leadflow.leads l WHERE l.id BETWEEN $1 AND $2) l
 		LEFT JOIN leadflow.team_members m ON m.id = l.owner_id
 		LEFT JOIN (SELECT t.lead_id, range_agg(u.during) AS during FROM tenure t CROSS JOIN LATERAL unnest(t.during) u (during) GROUP BY t.lead_id) t
@@ -984,16 +984,16 @@ BEGIN
 		WHERE p.lead_id BETWEEN $1 AND $2 AND p.merged_from IS NULL
 		GROUP BY p.lead_id
 	), held AS (
-		SELECT e.id, e.started_at, e.stopped_at, e.lead_id, e.policy_calendar_id AS calendar_id, '{(,)}'::tstzmultirange AS during
+		SELECT e.id, e.started_at, e.stopped_at, e.lead_id, e.policy_calendar_id AS calendar_id, true AS said, '{(,)}'::tstzmultirange AS during
 		FROM ended e
 		WHERE e.policy_calendar_id IS NOT NULL
 		UNION ALL
-		SELECT e.id, e.started_at, e.stopped_at, e.lead_id, t.calendar_id, t.during
+		SELECT e.id, e.started_at, e.stopped_at, e.lead_id, t.calendar_id, t.said OR (e.stopped_at IS NULL AND e.due_at >= leadflow.now()), t.during
 		FROM ended e
 		JOIN tenures t ON t.lead_id = e.lead_id
 		WHERE e.policy_calendar_id IS NULL
 	), span AS (
-		SELECT h.id, c.id AS calendar_id, c.weekly, lower(s.during) AS since, upper(s.during) AS until,
+		SELECT h.id, h.said, c.id AS calendar_id, c.weekly, lower(s.during) AS since, upper(s.during) AS until,
 			CASE WHEN c.id IS NULL THEN upper(s.during) - lower(s.during)
 				ELSE leadflow.business_time(c.id, lower(s.during), upper(s.during)) END AS work,
 			-- what had passed by now
@@ -1010,7 +1010,7 @@ BEGIN
 			coalesce(sum(s.work) OVER (PARTITION BY s.id ORDER BY s.since ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), '0') AS before
 		FROM span s
 	), total AS (
-		SELECT c.id, sum(c.passed) AS elapsed, bool_and(c.weekly IS NOT FALSE) AS regular,
+		SELECT c.id, sum(c.passed) AS elapsed, bool_and(c.weekly IS NOT FALSE AND c.said) AS certain,
 			(array_agg(c.calendar_id ORDER BY c.since DESC))[1] AS calendar_id
 		FROM counted c
 		GROUP BY c.id
@@ -1035,7 +1035,7 @@ BEGIN
 	)
 	SELECT
 		e.id, e.lead_id, e.started_at_now, e.first_of_its_kind, e.stopped_at, e.fulfilled,
-		coalesce(t.regular, true) AND e.merged_from IS NULL AND e.started_at < '290000-01-01',
+		coalesce(t.certain, true) AND e.merged_from IS NULL AND e.started_at < '290000-01-01',
 		coalesce(d.at, CASE WHEN e.stopped_at IS NULL THEN 'infinity'::timestamptz END),
 		CASE WHEN e.warn_after IS NOT NULL THEN coalesce(w.at, CASE WHEN e.stopped_at IS NULL THEN 'infinity'::timestamptz END) END,
 		t.calendar_id,
@@ -1106,21 +1106,6 @@ BEGIN
 		NULL
 	FROM clock k
 	WHERE k.started_at IS DISTINCT FROM k.started_at_now OR NOT k.first_of_its_kind
-	UNION ALL
-	SELECT
-		'sla_clock_target',
-		k.object_id,
-		format('%s in %s, warns after %s', coalesce(k.target_count::text, '1'), k.target, coalesce(k.warn_after::text, '-')),
-		format('%s in %s, warns after %s', coalesce(p.target_count::text, '1'), coalesce(p.within, p.target),
-			coalesce((p.warn_fraction * coalesce(p.within, p.target))::text, '-')),
-		k.lead_id,
-		NULL
-	FROM clock k
-	JOIN leadflow.sla_policies p ON p.id = k.policy_id
-	WHERE k.metric <> p.metric
-		OR (k.stopped_at IS NULL AND (k.target <> coalesce(p.within, p.target) OR k.target_count IS DISTINCT FROM p.target_count
-			OR (k.warn_after IS NULL) <> (p.warn_fraction IS NULL)
-			OR abs(extract(epoch FROM k.warn_after) - extract(epoch FROM coalesce(p.within, p.target)) * p.warn_fraction) > 0.000002))
 	UNION ALL
 	-- what readers count from: before counted_from it is what was carried
 	SELECT

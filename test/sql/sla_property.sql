@@ -31,7 +31,13 @@ $$;
 CREATE FUNCTION upto(n integer) RETURNS integer LANGUAGE sql VOLATILE AS $$ SELECT floor(random() * (n + 1))::integer $$;
 CREATE FUNCTION chance(p float8) RETURNS boolean LANGUAGE sql VOLATILE AS $$ SELECT random() < p $$;
 CREATE FUNCTION random_id() RETURNS uuid LANGUAGE sql VOLATILE AS $$ SELECT md5(random()::text || random()::text)::uuid $$;
-CREATE FUNCTION random_lead() RETURNS bigint LANGUAGE sql VOLATILE AS $$ SELECT l.id FROM leadflow.leads l ORDER BY random() LIMIT 1 $$;
+-- Which rows, wherever they lie, so that a seed makes it again.
+CREATE FUNCTION lot(salt float8, key text) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$
+	SELECT ('x0' || substr(md5(key || salt), 1, 7))::bit(32)::integer / 268435456.0::float8
+$$;
+CREATE FUNCTION random_lead() RETURNS bigint LANGUAGE sql VOLATILE AS $$
+	SELECT l.id FROM leadflow.leads l, (SELECT random()) r (salt) ORDER BY lot(r.salt, l.id::text), l.id LIMIT 1
+$$;
 CREATE FUNCTION random_member() RETURNS bigint LANGUAGE sql VOLATILE AS $$ SELECT pick('1', '2', '3', '4', '5')::bigint $$;
 CREATE FUNCTION random_kind() RETURNS text LANGUAGE sql VOLATILE AS $$
 	SELECT pick('call', 'call', 'email_sent', 'call_connected', 'meeting', 'email_reply', 'call_inbound', 'demo_request', 'contact_request',
@@ -171,11 +177,23 @@ BEGIN
 			WHEN k.calendar_id IS NULL THEN k.stopped_at - k.counted_from
 			ELSE leadflow.business_time(k.calendar_id, k.counted_from, k.stopped_at) END AS elapsed
 	) e
-	WHERE k.stopped_at IS NOT NULL AND NOT corrected
-		-- of others the owner when it was settled counts
-		AND (p.calendar_id IS NOT NULL OR k.metric IN ('time_to_accept', 'time_to_first_touch', 'time_to_first_contact', 'attempts'))
-		AND (e.elapsed <> o.elapsed OR coalesce(k.due_at <> o.due_at, k.due_at < k.stopped_at))
-		AND k.due_at >= k.stopped_at;
+	WHERE k.stopped_at IS NOT NULL AND NOT corrected AND o.certain
+		AND (coalesce(k.due_at <> o.due_at, k.due_at < k.stopped_at) OR (k.due_at >= k.stopped_at AND e.elapsed <> o.elapsed))
+	UNION ALL
+	-- what everybody sees, whether or not the sweep was there
+	SELECT round, what || ', sla_status', k.lead_id, leadflow.now(), format('%s: %s, elapsed %s', k.id, s.state, s.elapsed_hours), format('%s, elapsed %s', e.state, o.elapsed)
+	FROM leadflow.sla_clocks k
+	JOIN leadflow.sla_status s ON s.clock_id = k.id
+	JOIN leadflow._oracle_clocks() o ON o.id = k.id
+	CROSS JOIN LATERAL (
+		SELECT CASE WHEN k.stopped_at IS NOT NULL THEN k.state
+			WHEN k.due_at < leadflow.now() THEN 'breached'
+			WHEN EXISTS (SELECT FROM leadflow.sla_pauses p WHERE p.lead_id = k.lead_id
+				AND leadflow.now() >= p.paused_at AND leadflow.now() < coalesce(p.until, 'infinity')) THEN 'paused'
+			WHEN k.warn_at <= leadflow.now() THEN 'warning'
+			ELSE 'running' END AS state
+	) e
+	WHERE o.certain AND (s.state <> e.state OR (s.state NOT IN ('breached', 'met', 'cancelled') AND abs(s.elapsed_hours - extract(epoch FROM o.elapsed)::float8 / 3600) > 1e-6));
 	UPDATE done SET compared = compared + (SELECT count(*) FROM leadflow.sla_clocks);
 END $$;
 
@@ -187,6 +205,7 @@ DECLARE
 	lead CONSTANT bigint := random_lead();
 	-- often at one instant with something else
 	back CONSTANT timestamptz := leadflow.now() - upto(upto(40)) * interval '30 minutes';
+	salt CONSTANT float8 := random();
 	rule record;
 BEGIN
 	CASE upto(CASE WHEN corrections THEN 26 ELSE 21 END)
@@ -196,13 +215,13 @@ BEGIN
 		INSERT INTO leadflow.activities (lead_id, occurred_at, id, kind)
 		SELECT random_lead(), leadflow.now() - upto(40 + i) * interval '30 minutes', random_id(), random_kind() FROM generate_series(0, upto(5)) i;
 	WHEN 5 THEN
-		UPDATE leadflow.activities SET voided_at = leadflow.now(), void_reason = 'bot' WHERE voided_at IS NULL AND random() < .1;
+		UPDATE leadflow.activities SET voided_at = leadflow.now(), void_reason = 'bot' WHERE voided_at IS NULL AND lot(salt, id::text) < .1;
 	WHEN 6 THEN
-		UPDATE leadflow.activities SET voided_at = NULL, void_reason = NULL WHERE voided_at IS NOT NULL AND random() < .4;
+		UPDATE leadflow.activities SET voided_at = NULL, void_reason = NULL WHERE voided_at IS NOT NULL AND lot(salt, id::text) < .4;
 	WHEN 7 THEN
-		UPDATE leadflow.activities SET occurred_at = leadflow.now() - upto(100) * interval '30 minutes' WHERE random() < .1;
+		UPDATE leadflow.activities SET occurred_at = leadflow.now() - floor(100 * lot(salt, 'at' || id)) * interval '30 minutes' WHERE lot(salt, id::text) < .1;
 	WHEN 8 THEN
-		DELETE FROM leadflow.activities WHERE random() < .05;
+		DELETE FROM leadflow.activities WHERE lot(salt, id::text) < .05;
 	WHEN 9 THEN
 		PERFORM leadflow.pause_sla(lead, CASE WHEN chance(.5) THEN back + (1 + upto(60)) * interval '30 minutes' END, 'holiday', back);
 	WHEN 10, 11 THEN
@@ -213,8 +232,8 @@ BEGIN
 		UPDATE leadflow.leads SET owner_id = CASE WHEN chance(.8) THEN random_member() END WHERE id = lead;
 	WHEN 14 THEN
 		PERFORM leadflow.review(r.lead_id, pick('uphold', 'overturn'), m.email)
-		FROM (SELECT r.lead_id FROM leadflow.reviews r WHERE r.closed_at IS NULL ORDER BY random() LIMIT 1) r
-		CROSS JOIN (SELECT m.email FROM leadflow.team_members m WHERE m.team = 'marketing' ORDER BY random() LIMIT 1) m;
+		FROM (SELECT r.lead_id FROM leadflow.reviews r WHERE r.closed_at IS NULL ORDER BY lot(salt, r.lead_id::text) LIMIT 1) r
+		CROSS JOIN (SELECT m.email FROM leadflow.team_members m WHERE m.team = 'marketing' ORDER BY lot(salt, m.email) LIMIT 1) m;
 	WHEN 15 THEN
 		CASE upto(9)
 		WHEN 0 THEN
@@ -227,7 +246,8 @@ BEGIN
 			PERFORM leadflow.claim_next('sales', random_member());
 		WHEN 4 THEN
 			-- imported, and loaded quietly
-			INSERT INTO leadflow.leads (email, country, stage, stage_since) VALUES (random_id() || '@our.example', 'FR', pick('sql', 'nurture', 'accepted'), back);
+			INSERT INTO leadflow.leads (id, email, country, stage, stage_since)
+			SELECT max(l.id) + 1, random_id() || '@our.example', 'FR', pick('sql', 'nurture', 'accepted'), back FROM leadflow.leads l;
 		WHEN 5 THEN
 			INSERT INTO quiet VALUES (lead);
 			PERFORM set_config('leadflow.quiet', 'on', true);
@@ -237,10 +257,11 @@ BEGIN
 			PERFORM leadflow.check_sla();
 		END CASE;
 	WHEN 22 THEN
-		UPDATE leadflow.sla_policies SET target = target + pick('1 hour', '-15 minutes', '20 hours')::interval, within = within + pick('2 hours', '-1 hour')::interval
-		WHERE random() < .2 AND coalesce(target, within) > '1 hour 15 minutes';
+		UPDATE leadflow.sla_policies SET target = target + (ARRAY['1 hour', '-15 minutes', '20 hours'])[1 + (id % 3)::integer]::interval, within = within + (ARRAY['2 hours', '-1 hour'])[1 + (id % 2)::integer]::interval
+		WHERE lot(salt, name) < .2 AND coalesce(target, within) > '1 hour 15 minutes';
 	WHEN 23 THEN
-		UPDATE leadflow.sla_policies SET calendar_id = pick('101', '102', '103', '104', NULL)::bigint, warn_fraction = pick(NULL, '.5', '.8')::float8 WHERE random() < .1;
+		UPDATE leadflow.sla_policies SET calendar_id = c.id, warn_fraction = w.fraction
+		FROM (SELECT pick('101', '102', '103', '104', NULL)::bigint) c (id), (SELECT pick(NULL, '.5', '.8')::float8) w (fraction) WHERE lot(salt, name) < .1;
 	WHEN 24 THEN
 		INSERT INTO leadflow.calendar_holidays (calendar_id, day, opens, closes)
 		SELECT pick('101', '102', '103', '104')::bigint, leadflow.now()::date + upto(4) - 2, h.opens, h.opens + interval '3 hours'
@@ -254,12 +275,12 @@ BEGIN
 	WHEN 26 THEN
 		UPDATE leadflow.team_members SET calendar_id = pick('101', '102', '103', '105', NULL)::bigint WHERE id = random_member();
 	ELSE
-		SELECT t.*, (SELECT r.reason FROM leadflow.stage_reasons r WHERE r.stage = t.to_stage AND r.min_attempts IS NULL ORDER BY random() LIMIT 1) AS reason INTO rule
+		SELECT t.*, (SELECT r.reason FROM leadflow.stage_reasons r WHERE r.stage = t.to_stage AND r.min_attempts IS NULL ORDER BY lot(salt, r.reason) LIMIT 1) AS reason INTO rule
 		FROM leadflow.stage_transitions t JOIN leadflow.leads l ON l.id = lead AND l.stage = t.from_stage
-		ORDER BY random() LIMIT 1;
+		ORDER BY lot(salt, t.to_stage) LIMIT 1;
 		IF FOUND AND chance(.8) THEN
 			UPDATE leadflow.leads SET stage = rule.to_stage,
-				stage_by = (SELECT m.email FROM leadflow.team_members m WHERE m.team = ANY (rule.teams) AND random() < .8 ORDER BY random() LIMIT 1),
+				stage_by = (SELECT m.email FROM leadflow.team_members m WHERE m.team = ANY (rule.teams) AND lot(salt, 'who') < .8 ORDER BY lot(salt, m.email) LIMIT 1),
 				stage_reason = CASE WHEN rule.requires_reason OR chance(.3) THEN rule.reason END, stage_note = 'so',
 				revisit_on = CASE WHEN rule.requires_revisit THEN '2027-01-01'::date END,
 				owner_id = CASE WHEN rule.to_stage = 'sql' AND chance(.7) THEN random_member() ELSE owner_id END
@@ -319,8 +340,8 @@ DECLARE
 	corrections CONSTANT boolean := round % 2 = 0;
 BEGIN
 	PERFORM begin_round(round, seed);
-	INSERT INTO leadflow.leads (email, full_name, country, owner_id)
-	SELECT random_id() || '@our.example', 'Lead ' || i, pick('DE', 'FR', NULL), CASE WHEN chance(.3) THEN random_member() END
+	INSERT INTO leadflow.leads (id, email, full_name, country, owner_id)
+	SELECT i, random_id() || '@our.example', 'Lead ' || i, pick('DE', 'FR', NULL), CASE WHEN chance(.3) THEN random_member() END
 	FROM generate_series(1, 10) i;
 	COMMIT;
 	FOR i IN 1 .. 30 LOOP
@@ -351,7 +372,8 @@ CREATE FUNCTION imagine(lead bigint, begins timestamptz) RETURNS void LANGUAGE p
 DECLARE
 	at timestamptz := begins + upto(300) * interval '2 minutes';
 	stage text := 'lead';
-	owner bigint := CASE WHEN chance(.2) THEN random_member() END;
+	steady CONSTANT boolean := lead % 2 = 0;
+	owner bigint := CASE WHEN steady OR chance(.2) THEN random_member() END;
 	ends timestamptz;
 BEGIN
 	INSERT INTO facts (lead_id, at, what, detail, owner_id) VALUES (lead, at, 'lead', pick('DE', 'FR', NULL), owner);
@@ -366,14 +388,14 @@ BEGIN
 			WHEN 'rejected' THEN 'uphold'
 			WHEN 'nurture' THEN pick('mql', 'mql', 'accepted')
 			ELSE 'nurture' END;
-		owner := CASE WHEN stage = 'sql' THEN random_member() WHEN owner IS NULL AND stage = 'accepted' THEN 4 ELSE owner END;
+		owner := CASE WHEN steady THEN owner WHEN stage = 'sql' THEN random_member() WHEN owner IS NULL AND stage = 'accepted' THEN 4 ELSE owner END;
 		INSERT INTO facts (lead_id, at, what, detail, owner_id, actor)
 		SELECT lead, at, 'move', stage, owner, (SELECT m.email FROM leadflow.team_members m WHERE m.id = owner AND stage IN ('accepted', 'rejected', 'opportunity') AND random() < .8);
 		IF stage = 'uphold' THEN
 			stage := 'nurture';
 		END IF;
 		-- new owners at odd minutes, so that nothing happens at one instant with them
-		IF stage IN ('sql', 'accepted', 'opportunity') AND chance(.4) THEN
+		IF NOT steady AND stage IN ('sql', 'accepted', 'opportunity') AND chance(.4) THEN
 			at := at + upto(200) * interval '2 minutes';
 			owner := random_member();
 			INSERT INTO facts (lead_id, at, what, owner_id) VALUES (lead, at + interval '1 minute', 'owner', owner);
@@ -385,7 +407,7 @@ BEGIN
 	SELECT lead, f.at, 'activity', random_kind(), random_id()
 	FROM generate_series(1, upto(12)) i
 	-- some at one instant with a move
-	CROSS JOIN LATERAL (SELECT CASE WHEN chance(.3) THEN (SELECT m.at FROM facts m WHERE m.lead_id = lead AND m.what = 'move' AND i > 0 ORDER BY random() LIMIT 1) END AS at) m
+	CROSS JOIN LATERAL (SELECT CASE WHEN chance(.3) THEN (SELECT m.at FROM facts m WHERE m.lead_id = lead AND m.what = 'move' AND i > 0 ORDER BY lot(i, m.at || m.detail) LIMIT 1) END AS at) m
 	CROSS JOIN LATERAL (SELECT coalesce(m.at, begins + floor(random() * extract(epoch FROM ends - begins) / 120) * interval '2 minutes') AS at) f;
 	INSERT INTO facts (lead_id, at, what, until)
 	SELECT lead, f.at, 'pause', CASE WHEN chance(.8) THEN f.at + (1 + upto(600)) * interval '2 minutes' END
@@ -421,7 +443,7 @@ BEGIN
 		END IF;
 		IF chance(.2) THEN
 			-- one that never was
-			INSERT INTO leadflow.activities (lead_id, occurred_at, kind) VALUES (f.lead_id, f.at, pick('call', 'demo_request', 'meeting'));
+			INSERT INTO leadflow.activities (lead_id, occurred_at, id, kind) VALUES (f.lead_id, f.at, random_id(), pick('call', 'demo_request', 'meeting'));
 			PERFORM leadflow.settle() WHERE chance(.5);
 			DELETE FROM leadflow.activities a WHERE a.lead_id = f.lead_id AND NOT EXISTS (SELECT FROM facts g WHERE g.lead_id = a.lead_id AND g.id = a.id);
 		END IF;
@@ -430,14 +452,19 @@ BEGIN
 	END CASE;
 END $$;
 
--- Nothing that is kept but ids and what was announced when.
+-- All that is kept but ids and what was announced when. Leads of even id have one owner all their life; of others the
+-- owner when they were settled counts outside sales' hands.
 CREATE VIEW derived AS
-SELECT k.lead_id, k.metric, k.policy_id, k.member_id, k.state, k.started_at, k.due_at, k.stopped_at, k.warn_at, k.calendar_id, k.target, k.target_count,
+SELECT k.lead_id, k.metric, k.policy_id, CASE WHEN c.certain THEN k.member_id END AS member_id, s.state, k.started_at, k.due_at, k.stopped_at, k.warn_at, k.calendar_id, k.target, k.target_count,
 	k.warn_after, k.counted_from, k.carried, k.activity_id,
 	(SELECT count(*) FROM leadflow.stage_history h WHERE h.lead_id = k.lead_id AND h.id <= k.history_id) AS moves,
 	(SELECT count(*) FROM leadflow.handoffs h WHERE h.lead_id = k.lead_id AND h.id <= k.handoff_id) AS handoffs,
 	(SELECT count(*) FROM leadflow.reviews r WHERE r.lead_id = k.lead_id AND r.id <= k.review_id) AS reviews
-FROM leadflow.sla_clocks k;
+FROM leadflow.sla_clocks k
+JOIN leadflow.sla_status s ON s.clock_id = k.id
+JOIN leadflow.sla_policies p ON p.id = k.policy_id
+CROSS JOIN LATERAL (SELECT k.lead_id % 2 = 0 OR k.metric IN ('time_to_accept', 'time_to_first_touch', 'time_to_first_contact', 'attempts') AS certain) c
+WHERE c.certain OR p.calendar_id IS NOT NULL;
 
 -- Open or not, minute by minute, by the rule alone; the instant is that of the minute's beginning.
 CREATE FUNCTION minutes(first timestamptz, last timestamptz) RETURNS TABLE (calendar_id bigint, at timestamptz) LANGUAGE sql STABLE AS $$
