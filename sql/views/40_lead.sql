@@ -483,15 +483,30 @@ JOIN (
 	LEFT JOIN leadflow.activities a ON a.lead_id = b.lead_id AND a.occurred_at = b.occurred_at AND a.id = b.activity_id
 	LEFT JOIN leadflow.activity_kinds k ON k.kind = a.kind
 	LEFT JOIN leadflow.team_members m ON m.id = a.member_id
+	UNION ALL
+	SELECT
+		z.lead_id,
+		z.paused_at,
+		'sla_paused' AS what,
+		m.team,
+		m.full_name,
+		nullif(concat_ws(', ', z.reason, 'until ' || to_char(z.until AT TIME ZONE t.time_zone, 'YYYY-MM-DD HH24:MI'), 'of duplicate ' || z.merged_from), ''),
+		NULL::double precision,
+		16,
+		z.id,
+		NULL::uuid
+	FROM leadflow.sla_pauses z
+	CROSS JOIN leadflow.settings t
+	LEFT JOIN leadflow.team_members m ON m.id = z.actor_id
 ) e ON e.lead_id = l.id;
-COMMENT ON VIEW leadflow.lead_timeline IS 'One row a thing that happened to a lead: what it did, what marketing and sales did, moves, hand-offs, broken promises, deals, feedback, reviews, nurture, permissions. Ask for one lead; order by at, step, object_id, activity_id.';
+COMMENT ON VIEW leadflow.lead_timeline IS 'One row a thing that happened to a lead: what it did, what marketing and sales did, moves, hand-offs, broken promises, pauses of clocks, deals, feedback, reviews, nurture, permissions. Ask for one lead; order by at, step, object_id, activity_id.';
 COMMENT ON COLUMN leadflow.lead_timeline.lead_id IS 'Lead (leads.id).';
 COMMENT ON COLUMN leadflow.lead_timeline.at IS 'When it happened.';
-COMMENT ON COLUMN leadflow.lead_timeline.what IS 'Kind of the activity, or created, moved, handed_off, assigned (it had waited), sla_breached (at the deadline), deal_opened, deal_won, deal_lost, deal_corrected, feedback, review_opened, review_contested, review_voted, review_closed, nurture_enrolled, nurture_left, contact_granted, contact_denied, contact_withdrawn, contact_violation (a message that should not have been sent).';
+COMMENT ON COLUMN leadflow.lead_timeline.what IS 'Kind of the activity, or created, moved, handed_off, assigned (it had waited), sla_breached (at the deadline), sla_paused, deal_opened, deal_won, deal_lost, deal_corrected, feedback, review_opened, review_contested, review_voted, review_closed, nurture_enrolled, nurture_left, contact_granted, contact_denied, contact_withdrawn, contact_violation (a message that should not have been sent).';
 COMMENT ON COLUMN leadflow.lead_timeline.team IS 'Whose doing it was: lead, marketing, sales, leadership, system or admin; of a broken promise, who had made it; NULL = not known.';
 COMMENT ON COLUMN leadflow.lead_timeline.who IS 'Name of the member: who did it, who got the lead, whose deal it is; NULL = nobody in particular.';
-COMMENT ON COLUMN leadflow.lead_timeline.detail IS 'Content and campaign, stages, reason and note, why this rep, the promise, deal and amount, what was said, the verdict, the program, or the channel.';
+COMMENT ON COLUMN leadflow.lead_timeline.detail IS 'Content and campaign, stages, reason and note, why this rep, the promise, why its clocks were paused and until when (in settings.time_zone), deal and amount, what was said, the verdict, the program, or the channel.';
 COMMENT ON COLUMN leadflow.lead_timeline.points IS 'Points that the activity matches with the active model, before limits and decay; NULL = it is no engagement, or voided.';
-COMMENT ON COLUMN leadflow.lead_timeline.step IS 'Order of what happened at one instant: 1 activity, 2 deal opened, 3 deal closed, 4 move, 5 hand-off, 6 breach, 7 feedback, 8 to 11 review, 12 and 13 nurture, 14 permission, 15 violation.';
-COMMENT ON COLUMN leadflow.lead_timeline.object_id IS 'Id of the move, hand-off, clock, deal, feedback, review, enrolment or permission, or of the limit that a message broke; NULL for an activity.';
+COMMENT ON COLUMN leadflow.lead_timeline.step IS 'Order of what happened at one instant: 1 activity, 2 deal opened, 3 deal closed, 4 move, 5 hand-off, 6 breach, 7 feedback, 8 to 11 review, 12 and 13 nurture, 14 permission, 15 violation, 16 pause.';
+COMMENT ON COLUMN leadflow.lead_timeline.object_id IS 'Id of the move, hand-off, clock, pause, deal, feedback, review, enrolment or permission, or of the limit that a message broke; NULL for an activity.';
 COMMENT ON COLUMN leadflow.lead_timeline.activity_id IS 'Id of the activity; of a move, the activity that triggered it.';

@@ -479,4 +479,27 @@ SELECT warned > 0 AS warned, breached > 0 AS breached FROM leadflow.check_sla();
 SELECT count(*) AS differ FROM before b JOIN leadflow.sla_status s USING (clock_id) JOIN leadflow.sla_clocks c ON c.id = b.clock_id
 WHERE b.state <> s.state OR (b.state <> c.state AND NOT (b.state = 'paused' OR c.state = 'paused'));
 
+-- Who paused what, and until when: the timeline says so.
+SELECT leadflow.pause_sla(150, '2026-06-09 08:00Z', 'on a boat') >= 0 AS paused;
+SELECT at AT TIME ZONE 'UTC' AS at_utc, what, team, who, detail FROM leadflow.lead_timeline WHERE lead_id = 150 AND what = 'sla_paused' ORDER BY at DESC, object_id DESC LIMIT 1;
+
+--
+-- Row-level security on leads reaches all of them.
+--
+CREATE ROLE regress_leadflow_sla;
+GRANT USAGE ON SCHEMA leadflow TO regress_leadflow_sla;
+GRANT SELECT ON ALL TABLES IN SCHEMA leadflow TO regress_leadflow_sla;
+ALTER TABLE leadflow.leads ENABLE ROW LEVEL SECURITY;
+CREATE POLICY only_17 ON leadflow.leads FOR SELECT USING (id IN (17, 150));
+SET ROLE regress_leadflow_sla;
+SELECT (SELECT array_agg(DISTINCT lead_id) FROM leadflow.sla_status) AS status, (SELECT array_agg(lead_id ORDER BY lead_id) FROM leadflow.speed_to_lead) AS speed,
+	(SELECT sum(handed_off) FROM leadflow.speed_to_lead_monthly) AS handed_off, (SELECT array_agg(DISTINCT lead_id) FROM leadflow.stage_durations) AS durations,
+	(SELECT sum(mqls) FROM leadflow.marketing_sla_monthly WHERE policy = 'MQLs') AS mqls, (SELECT sum(gross) FROM leadflow.marketing_sla_daily WHERE policy = 'MQLs') AS by_day,
+	(SELECT sum(clocks) FROM leadflow.sla_what_if('e touch', '1 hour')) AS clocks;
+RESET ROLE;
+DROP POLICY only_17 ON leadflow.leads;
+ALTER TABLE leadflow.leads DISABLE ROW LEVEL SECURITY;
+DROP OWNED BY regress_leadflow_sla;
+DROP ROLE regress_leadflow_sla;
+
 SELECT * FROM leadflow.verify();
