@@ -781,7 +781,7 @@ insert_history_row(Datum *values, const bool *nulls)
 
 /* Closes what is open and opens the new rows; those of stages that are passed come first. */
 void
-stage_history_write(Move *moves, const Move *const *passed, const StageFreeze *freezes, int n)
+stage_history_write(Move *moves, Move *const *passed, const StageFreeze *freezes, int n)
 {
 	EngineContext engine;
 	TableInsert insert;
@@ -794,17 +794,14 @@ stage_history_write(Move *moves, const Move *const *passed, const StageFreeze *f
 	{
 		for (int i = 0; i < n; i++)
 		{
-			const Move *move = pass == 0 ? passed[i] : &moves[i];
+			Move	   *move = pass == 0 ? passed[i] : &moves[i];
 			Datum		values[HISTORY_COLUMNS];
 			bool		nulls[HISTORY_COLUMNS];
-			int64		id;
 
 			if (move == NULL)
 				continue;
 			history_row(move, &freezes[i], pass == 0, values, nulls);
-			id = fast ? table_insert_row(&insert, values, nulls) : insert_history_row(values, nulls);
-			if (pass == 1)
-				moves[i].history_id = id;
+			move->history_id = fast ? table_insert_row(&insert, values, nulls) : insert_history_row(values, nulls);
 		}
 	}
 	if (fast)

@@ -143,9 +143,9 @@ extern void stage_unknown(const int64 *leads, int n, bool *unknown);
 /*
  * One row a move; of a lead that went via another stage ("passed", by the same
  * index; NULL = none did) the row of that stage, which is left at once, comes before it.
- * Fills in history_id.
+ * Fills in history_id of both.
  */
-extern void stage_history_write(Move *moves, const Move *const *passed, const StageFreeze *freezes, int n);
+extern void stage_history_write(Move *moves, Move *const *passed, const StageFreeze *freezes, int n);
 extern void stage_history_correct(const Move *moves, int n);	/* reason and note of the open row */
 
 /* A stage has another name now. */

@@ -201,7 +201,7 @@ queue_handoffs(const Move *moves, int n)
 }
 
 static void
-write_history(Move *moves, const Move *const *passed, int n)
+write_history(Move *moves, Move *const *passed, int n)
 {
 	StageFreeze *freezes = palloc0_array(StageFreeze, n);
 	ScoreRow   *scores = palloc_array(ScoreRow, n);
@@ -265,7 +265,7 @@ prepare(Move *moves, int n)
  * moves.
  */
 static int
-pass_through(const StageUpdate *update, Move *moves, const LeadUpdate **changes, Move *passed, const Move **by,
+pass_through(const StageUpdate *update, Move *moves, const LeadUpdate **changes, Move *passed, Move **by,
 			 int n)
 {
 	int			count = 0;
@@ -311,7 +311,7 @@ apply(Move *moves, const LeadUpdate **changes, int n)
 {
 	const StageUpdate *update = changes ? stage_update_expected() : NULL;
 	Move	   *passed = NULL;
-	const Move **by = NULL;
+	Move	  **by = NULL;
 	int			npassed = 0;
 
 	if (n == 0)
@@ -319,7 +319,7 @@ apply(Move *moves, const LeadUpdate **changes, int n)
 	if (update && update->via)
 	{
 		passed = palloc_array(Move, n);
-		by = palloc_array(const Move *, n);
+		by = palloc0_array(Move *, n);
 		npassed = pass_through(update, moves, changes, passed, by, n);
 		prepare(passed, npassed);
 	}
