@@ -203,7 +203,7 @@ repair_stages(Datum ids)
 }
 
 static void
-rebuild_all(const IdSet *damaged)
+rebuild_all(IdSet *damaged)
 {
 	int64	   *handed;
 	int			n;
@@ -218,9 +218,12 @@ rebuild_all(const IdSet *damaged)
 		contact_repair(damaged->ids, damaged->n);
 	}
 	state_rescore(model_active());
+	/* whom nobody has handed over has clocks, too */
 	handed = score_watched(WATCH_TOUCH, &n);
-	if (n > 0)
-		clock_settle(handed, n);
+	for (int i = 0; i < n; i++)
+		ids_add(damaged, handed[i]);
+	ids_sort(damaged);
+	clock_settle(damaged->ids, damaged->n);
 	(void) credit_rebuild();
 }
 

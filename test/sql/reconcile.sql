@@ -270,3 +270,14 @@ FROM leadflow.score_state s, generate_series(0, octet_length(s.limits) - 1) n WH
 SELECT leadflow.rescore();
 SELECT * FROM leadflow.verify();
 RESET leadflow.clock;
+
+-- ---- clocks of a lead that was never handed over -------------------------------
+BEGIN;
+INSERT INTO leadflow.sla_policies (name, metric, target) VALUES ('reconcile: moves on', 'time_in_stage', '1 day');
+INSERT INTO leadflow.leads (id, email) VALUES (901, '901@on.example');
+SET LOCAL session_replication_role = replica;
+UPDATE leadflow.sla_clocks SET due_at = due_at + '1 day' WHERE lead_id = 901;
+SET LOCAL session_replication_role = origin;
+SELECT r.check_name FROM leadflow.reconcile() r WHERE r.check_name LIKE 'sla%';
+SELECT v.* FROM leadflow.verify() v WHERE v.check_name LIKE 'sla%';
+ROLLBACK;
