@@ -1122,7 +1122,7 @@ BEGIN
 			ELSE leadflow.business_time(k.calendar_id, k.counted_from, leadflow.now()) END AS elapsed
 	) e
 	WHERE k.stopped_at IS NULL AND k.certain AND (k.warn_at IS DISTINCT FROM k.warn_at_now
-		OR (k.due_at >= leadflow.now() AND (e.elapsed <> k.elapsed OR (isfinite(k.counted_from) AND k.calendar_id IS DISTINCT FROM k.calendar_id_now))))
+		OR (k.due_at > leadflow.now() AND (e.elapsed <> k.elapsed OR (isfinite(k.counted_from) AND k.calendar_id IS DISTINCT FROM k.calendar_id_now))))
 	UNION ALL
 	-- of those in time the owner's, of others whose it was when it stopped or was due; at
 	-- one instant either may have come first
@@ -1147,7 +1147,7 @@ BEGIN
 	FROM clock k
 	JOIN leadflow._oracle_tenures($1, $2) t ON t.lead_id = k.lead_id AND t.merged_from IS NOT DISTINCT FROM k.merged_from
 		AND least(k.stopped_at, k.due_at) BETWEEN t.since AND coalesce(t.until, 'infinity')
-	WHERE k.stopped_at IS NOT NULL OR k.due_at < leadflow.now()
+	WHERE (k.stopped_at IS NOT NULL OR k.due_at < leadflow.now()) AND k.started_at < least(k.stopped_at, k.due_at)
 	GROUP BY k.id, k.object_id, k.lead_id, k.member_id, k.stopped_at, k.due_at
 	HAVING NOT bool_or(t.member_id IS NOT DISTINCT FROM k.member_id) AND bool_or(t.since < least(k.stopped_at, k.due_at));
 END

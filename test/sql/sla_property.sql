@@ -117,6 +117,15 @@ CALL promise();
 -- What must be true of the leads that there are
 --
 
+-- A correction rewrites what open clocks are held to, and leaves those that have stopped, whatever becomes of them.
+CREATE TABLE stopped_once (id bigint PRIMARY KEY);
+CREATE FUNCTION note_stop() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO public.stopped_once VALUES (NEW.id) ON CONFLICT DO NOTHING;
+	RETURN NULL;
+END $$;
+CREATE TRIGGER zz_note_stop AFTER INSERT OR UPDATE ON leadflow.sla_clocks FOR EACH ROW WHEN (NEW.stopped_at IS NOT NULL) EXECUTE FUNCTION note_stop();
+
 -- Every start has the clock of the policy of the highest priority that held, and there is no other.
 CREATE TABLE quiet (lead_id bigint);
 CREATE FUNCTION starts() RETURNS TABLE (lead_id bigint, metric text, at timestamptz, key text, stages text[]) LANGUAGE sql STABLE AS $$
@@ -165,6 +174,14 @@ BEGIN
 	WHERE (k.policy_id = ANY (e.policies) AND k.started_at = e.at) IS NOT TRUE AND coalesce(e.policies, '{0}') NOT IN ('{}', '{NULL}')
 		AND coalesce(e.lead_id, k.lead_id) NOT IN (SELECT q.lead_id FROM quiet q)
 	UNION ALL
+	SELECT round, what || ', target', k.lead_id, leadflow.now(), format('%s: %s in %s, warns after %s', k.id, k.target_count, k.target, k.warn_after),
+		format('%s in %s, warns after %s', p.target_count, t.target, t.target * p.warn_fraction)
+	FROM leadflow.sla_clocks k
+	JOIN leadflow.sla_policies p ON p.id = k.policy_id
+	CROSS JOIN LATERAL (SELECT coalesce(p.within, p.target) AS target) t
+	WHERE k.stopped_at IS NULL AND NOT EXISTS (SELECT FROM stopped_once s WHERE s.id = k.id)
+		AND (k.target, k.target_count, k.warn_after) IS DISTINCT FROM (t.target, p.target_count, t.target * p.warn_fraction)
+	UNION ALL
 	-- closed clocks, too, as long as nobody has corrected anything
 	SELECT round, what || ', closed ' || k.metric, k.lead_id, leadflow.now(),
 		format('%s: due %s, elapsed %s (%s from %s in %s)', k.id, k.due_at, e.elapsed, k.carried, k.counted_from, k.calendar_id),
@@ -188,7 +205,7 @@ BEGIN
 	CROSS JOIN LATERAL (
 		SELECT CASE WHEN k.stopped_at IS NOT NULL THEN k.state
 			WHEN k.due_at < leadflow.now() THEN 'breached'
-			WHEN EXISTS (SELECT FROM leadflow.sla_pauses p WHERE p.lead_id = k.lead_id
+			WHEN EXISTS (SELECT FROM leadflow.sla_pauses p WHERE p.lead_id = k.lead_id AND p.paused_at < k.due_at
 				AND leadflow.now() >= p.paused_at AND leadflow.now() < coalesce(p.until, 'infinity')) THEN 'paused'
 			WHEN k.warn_at <= leadflow.now() THEN 'warning'
 			ELSE 'running' END AS state
@@ -318,6 +335,7 @@ BEGIN
 	DELETE FROM leadflow.deals;
 	DELETE FROM leadflow.leads;
 	DELETE FROM quiet;
+	DELETE FROM stopped_once;
 	CALL opening_hours();
 	CALL promise();
 	UPDATE leadflow.team_members m SET calendar_id = c.id FROM (VALUES (1, 101), (2, 102), (3, 103), (4, NULL), (5, 104)) c (member, id)
