@@ -153,7 +153,7 @@ CROSS JOIN LATERAL (
 	FROM leadflow.sla_policies p
 	WHERE p.metric IN ('mql_volume', 'accepted_volume', 'acceptance_rate')
 		AND p.valid @> m.month_start::timestamp AT TIME ZONE g.time_zone
-		AND leadflow._condition_holds(p.condition, d.doc)
+		AND (p.condition IS NULL OR leadflow._condition_holds(p.condition, d.doc))
 	OFFSET 0
 ) p
 GROUP BY p.id, m.month_start, q.day;

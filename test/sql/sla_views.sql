@@ -279,6 +279,25 @@ SET leadflow.clock = '2026-06-30 21:59:59Z';
 SELECT month_start, policy, target, gross, net, attainment FROM leadflow.marketing_sla_monthly WHERE month_start > '2026-05-01' ORDER BY 2, 1;
 SET leadflow.clock = '2026-06-30 22:00Z';
 SELECT month_start, policy, gross FROM leadflow.marketing_sla_monthly WHERE month_start > '2026-06-01' ORDER BY 2, 1;
+-- The same where no promise has a condition, and where each has one: what the others ask for is none of a promise's business.
+SET leadflow.clock = '2026-05-05 10:00Z';
+CREATE TEMP VIEW figures AS
+SELECT p.name AS policy, m.month_start, m.mqls, m.mqls_net, m.accepted, m.accepted_net, m.rejected, m.nurtured, m.decided, m.gross, m.net,
+	(SELECT sum(d.gross) FROM leadflow.marketing_sla_daily d WHERE d.policy_id = m.policy_id AND d.month_start = m.month_start) AS by_day
+FROM leadflow.marketing_sla_monthly m JOIN leadflow.sla_policies p ON p.id = m.policy_id;
+CREATE TEMP TABLE mixed AS SELECT * FROM figures;
+BEGIN;
+DELETE FROM leadflow.sla_policies WHERE condition IS NOT NULL;
+SELECT sum(mqls) AS mqls, sum(by_day) AS by_day FROM figures WHERE policy = 'MQLs';
+SELECT count(*) > 0 AS some FROM figures;
+SELECT * FROM figures EXCEPT SELECT * FROM mixed;
+ROLLBACK;
+BEGIN;
+UPDATE leadflow.sla_policies SET condition = '$.cycle >= 1' WHERE condition IS NULL;
+SELECT * FROM figures EXCEPT SELECT * FROM mixed;
+SELECT * FROM mixed EXCEPT SELECT * FROM figures;
+ROLLBACK;
+DROP VIEW figures;
 
 --
 -- marketing_sla_daily: April has 22 weekdays, two of them holidays: one MQL a working day
