@@ -76,13 +76,6 @@ typedef struct ClockReckoning
 
 extern void clock_reckon(const ClockTerms *terms, ClockReckoning *reckoning);
 
-/* Does a clock that has not stopped stand still then?  Of any instant from when it was reckoned on. */
-static inline bool
-clock_stands_still(TimestampTz counted_from, TimestampTz started_at, TimestampTz at)
-{
-	return counted_from > at && counted_from > started_at;
-}
-
 /* Is it open for that long within the horizon? Then clock_deadline() can't fail. */
 extern bool clock_can_count(const Calendar *calendar, TimestampTz from, int64 target);
 extern TimestampTz clock_deadline(const Calendar *calendar, TimestampTz from, int64 usecs);

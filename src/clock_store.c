@@ -31,6 +31,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -171,12 +172,13 @@ runs(const Clock *clock)
 	return TIMESTAMP_IS_NOEND(clock->stopped_at);
 }
 
+/* A pause with an end ends without anybody writing it: that is for sla_status to say. */
 static ClockState
-running_state(const Clock *clock, TimestampTz now)
+running_state(const Clock *clock)
 {
 	if (clock->breached)
 		return CLOCK_BREACHED;
-	if (clock->due_at >= now && clock_stands_still(clock->counted_from, clock->started_at, now))
+	if (TIMESTAMP_IS_NOEND(clock->counted_from))
 		return CLOCK_PAUSED;
 	return clock->warned ? CLOCK_WARNING : CLOCK_RUNNING;
 }
@@ -198,19 +200,18 @@ derive(const SlaConfig *config, const ClockCourse *course, const ClockFact *fact
 	const Clock *before = &fact->clock;
 	const SlaPolicy *policy = policy_find(config, before->policy_id);
 	Clock		clock = *before;
-	bool		overdue = runs(before) && before->due_at < now;
 	int			nowners;
 	const Ownership *owners = course_owners(course, clock.lead_id, clock.merged_from, &nowners);
 	int64		otherwise;
 
 	clock.stopped_at = fact->stopped_at;
-	/* who gets the lead later has no part in what is over */
-	otherwise = runs(&clock) && !overdue ? fact->owner_id : before->member_id;
+	otherwise = runs(&clock) ? fact->owner_id : before->member_id;
 	if (policy && (restated || runs(before) || runs(&clock)))
 		take_terms(&clock, policy);
 	reckon(config, policy, course, owners, nowners, otherwise, &clock, warned_of);
+	/* who gets the lead later has no part in what is over */
 	clock.member_id = runs(&clock) && clock.due_at >= now ? fact->owner_id :
-		owner_at(owners, nowners, clock.started_at, Min(clock.due_at, clock.stopped_at), otherwise);
+		owner_at(owners, nowners, clock.started_at, Min(clock.due_at, clock.stopped_at), before->member_id);
 
 	if (!runs(&clock))
 	{
@@ -222,7 +223,7 @@ derive(const SlaConfig *config, const ClockCourse *course, const ClockFact *fact
 		clock.breached = false;
 	if (clock.warn_at != before->warn_at && (TIMESTAMP_IS_NOBEGIN(clock.warn_at) || clock.warn_at > now))
 		clock.warned = false;
-	clock.state = running_state(&clock, now);
+	clock.state = running_state(&clock);
 	return clock;
 }
 
@@ -263,10 +264,10 @@ new_clock(int64 lead_id, const SlaPolicy *policy, TimestampTz started_at, int64 
 
 /* It starts now, or nobody has had the lead since but its owner. */
 static void
-start(const SlaConfig *config, const ClockCourse *course, Clock *clock, TimestampTz now, int64 *warned_of)
+start(const SlaConfig *config, const ClockCourse *course, Clock *clock, int64 *warned_of)
 {
 	reckon(config, policy_find(config, clock->policy_id), course, NULL, 0, clock->member_id, clock, warned_of);
-	clock->state = running_state(clock, now);
+	clock->state = running_state(clock);
 }
 
 static void
@@ -305,7 +306,6 @@ start_clocks(const SlaConfig *config, const Move *const *moves, int n)
 	int			nasked = 0;
 	int			count = 0;
 	int64		warned_of = 0;
-	TimestampTz now = clock_now();
 	ClockCourse course = {0};
 
 	for (int i = 0; i < n; i++)
@@ -339,7 +339,7 @@ start_clocks(const SlaConfig *config, const Move *const *moves, int n)
 			clocks[count] = new_clock(move->lead_id, policy, move->at, move->owner_id);
 			clocks[count].handoff_id = move->handoff_id;
 			clocks[count].history_id = move->history_id;
-			start(config, &course, &clocks[count++], now, &warned_of);
+			start(config, &course, &clocks[count++], &warned_of);
 		}
 	}
 	insert(clocks, count);
@@ -357,7 +357,6 @@ clock_reviews_opened(const ReviewOpened *opened, int n)
 	int			ndocuments;
 	int			count = 0;
 	int64		warned_of = 0;
-	TimestampTz now = clock_now();
 	ClockCourse course = {0};
 
 	if (n == 0 || config->nof[TIME_TO_REVIEW] == 0)
@@ -378,7 +377,7 @@ clock_reviews_opened(const ReviewOpened *opened, int n)
 			continue;
 		clocks[count] = new_clock(opened[i].lead_id, policy, opened[i].at, opened[i].owner_id);
 		clocks[count].review_id = opened[i].review_id;
-		start(config, &course, &clocks[count++], now, &warned_of);
+		start(config, &course, &clocks[count++], &warned_of);
 	}
 	insert(clocks, count);
 	engine_leave(&engine);
@@ -462,6 +461,7 @@ compare_episodes(const Settling *settling, const int64 *leads, int n, const Cloc
 	int			ndocuments;
 	int			count = 0;
 	int			f = 0;
+	TimestampTz from = settling->from;
 	IdSet		kept = {0};
 
 	*nfresh = 0;
@@ -472,14 +472,20 @@ compare_episodes(const Settling *settling, const int64 *leads, int n, const Cloc
 		while (f < nfacts && facts[f].clock.lead_id < leads[i])
 			f++;
 		for (int g = f; g < nfacts && facts[g].clock.lead_id == leads[i]; g++)
-			any |= facts[g].clock.metric == NEXT_RESPONSE;
+		{
+			if (facts[g].clock.metric != NEXT_RESPONSE)
+				continue;
+			any = true;
+			/* an answer that the flush will come to is seen already */
+			from = Min(from, facts[g].stopped_at);
+		}
 		inbound_at[nlooked] = settling->news ? settling->news[i].inbound_at : DT_NOEND;
 		if (any || !TIMESTAMP_IS_NOEND(inbound_at[nlooked]))
 			looked[nlooked++] = leads[i];
 	}
 	if (nlooked == 0)
 		return NULL;
-	inbounds = inbounds_read(looked, inbound_at, nlooked, settling->from, &ninbounds);
+	inbounds = inbounds_read(looked, inbound_at, nlooked, from, &ninbounds);
 	f = 0;
 	fresh = palloc_array(const Inbound *, ninbounds + 1);
 	for (int i = 0; i < ninbounds;)
@@ -890,7 +896,7 @@ clock_correct(void)
 		" ORDER BY c.lead_id LIMIT $2",
 		2, {INT8OID, INT8OID}
 	};
-	Settling	settling = {.config = policy_config(), .from = DT_NOEND, .open = true, .corrects = true};
+	Settling	settling = {.from = DT_NOEND, .open = true, .corrects = true};
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext each;
 	EngineContext engine;
@@ -898,6 +904,9 @@ clock_correct(void)
 	int64		last = PG_INT64_MIN;
 	int			n;
 
+	/* what the statement did to the configuration is heard of */
+	CommandCounterIncrement();
+	settling.config = policy_config();
 	if (settling.config->npolicies == 0)
 		return;
 	clock_enter(&engine);

@@ -149,7 +149,7 @@ repair_stages(Datum ids)
 		" FROM (SELECT l.id, (CASE WHEN l.stage IN ('lead', 'nurture') THEN $2 WHEN l.stage = 'mql' THEN $3 ELSE 0 END)"
 		"  | (CASE WHEN EXISTS (SELECT FROM leadflow.handoffs h WHERE h.lead_id = l.id)"
 		"     OR EXISTS (SELECT FROM leadflow.sla_clocks c WHERE c.lead_id = l.id AND c.metric = 'next_response')"
-		"    THEN $4 ELSE 0 END)"
+		"    THEN $4 ELSE o.watch & $4 END)"
 		"  | (o.watch & $5)"		/* credit_store sees to that */
 		"  | (CASE WHEN l.stage IN ('mql', 'sql') THEN o.watch & $6 ELSE 0 END)"
 		"  | (CASE WHEN l.owner_id IS NOT NULL OR EXISTS (SELECT FROM leadflow.accounts a"

@@ -728,7 +728,8 @@ COMMENT ON FUNCTION leadflow._verify_routing(bigint, bigint) IS
 -- What leads asked and when they were answered. Whatever expects a reply waits for the first
 -- answer at or after it, or for the lead to leave; all that wait for the same are an episode.
 CREATE OR REPLACE FUNCTION leadflow._oracle_episodes(
-	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807,
+	timed boolean DEFAULT false)
 RETURNS TABLE (lead_id bigint, activity_id uuid, started_at timestamptz, stopped_at timestamptz, answered boolean)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -741,10 +742,20 @@ AS $$
 BEGIN
 	RETURN QUERY
 	WITH event AS (
-		SELECT a.lead_id, a.occurred_at AS at, a.id, k.expects_reply AS asks,
+		SELECT a.lead_id, a.occurred_at AS at, a.id,
+			k.expects_reply AND (NOT $3 OR c.activity_id = a.id OR (a.occurred_at > f.since AND EXISTS (
+				SELECT FROM leadflow.sla_policies p WHERE p.metric = 'next_response' AND p.valid @> a.occurred_at))) AS asks,
 			k.role = 'sales_touch' OR (k.two_way AND NOT k.expects_reply) AS answers, false AS leaves
 		FROM leadflow.activities a
 		JOIN leadflow.activity_kinds k ON k.kind = a.kind AND (k.expects_reply OR k.two_way OR k.role = 'sales_touch')
+		LEFT JOIN (
+			SELECT c.lead_id, c.activity_id FROM leadflow.sla_clocks c
+			WHERE c.lead_id BETWEEN $1 AND $2 AND c.metric = 'next_response'
+		) c ON c.lead_id = a.lead_id AND c.activity_id = a.id
+		LEFT JOIN (
+			SELECT c.lead_id, min(c.started_at) AS since FROM leadflow.sla_clocks c
+			WHERE c.lead_id BETWEEN $1 AND $2 AND c.metric = 'next_response' GROUP BY c.lead_id
+		) f ON f.lead_id = a.lead_id
 		WHERE a.voided_at IS NULL AND a.lead_id BETWEEN $1 AND $2
 		UNION ALL
 		SELECT h.lead_id, h.entered_at, NULL, false, false, true
@@ -765,8 +776,8 @@ BEGIN
 	ORDER BY o.lead_id, o.stopped_at, o.at, o.id;
 END
 $$;
-COMMENT ON FUNCTION leadflow._oracle_episodes(bigint, bigint) IS
-	'Episodes of next_response: the oldest activity that nobody has answered, and when somebody did (answered) or the lead entered category recycle, lost or out; stopped_at NULL = it waits. Whether a clock was started for it depends on the policies of then.';
+COMMENT ON FUNCTION leadflow._oracle_episodes(bigint, bigint, boolean) IS
+	'Episodes of next_response: the oldest activity that nobody has answered, and when somebody did (answered) or the lead entered category recycle, lost or out; stopped_at NULL = it waits. Whether a clock was started for it depends on the policies of then. timed: only from the first that has a clock on, and what came while nothing was promised doesn''t count.';
 
 -- Who had the lead while it was in sales' hands, by the hand-offs.
 CREATE OR REPLACE FUNCTION leadflow._oracle_tenures(
@@ -847,7 +858,7 @@ BEGIN
 	), episode AS MATERIALIZED (
 		SELECT k.id, e.started_at, e.stopped_at, e.answered
 		FROM clock k
-		JOIN leadflow._oracle_episodes($1, $2) e ON e.lead_id = k.lead_id AND e.activity_id = k.activity_id AND e.started_at = k.started_at
+		JOIN leadflow._oracle_episodes($1, $2, true) e ON e.lead_id = k.lead_id AND e.activity_id = k.activity_id AND e.started_at = k.started_at
 		WHERE k.metric = 'next_response'
 	),
 	--

@@ -96,7 +96,7 @@ COMMENT ON COLUMN leadflow.sla_clocks.id IS 'Key.';
 COMMENT ON COLUMN leadflow.sla_clocks.policy_id IS 'Version of the promise that it runs by.';
 COMMENT ON COLUMN leadflow.sla_clocks.metric IS 'Metric of the policy.';
 COMMENT ON COLUMN leadflow.sla_clocks.member_id IS 'Who is responsible: the lead''s owner while it runs in time, who it was when it stopped or was due; NULL = nobody.';
-COMMENT ON COLUMN leadflow.sla_clocks.state IS 'running, warning, paused, met, breached or cancelled; of a clock that runs, as last announced by check_sla(). What is true now stands in sla_status.';
+COMMENT ON COLUMN leadflow.sla_clocks.state IS 'running, warning, paused (without an end), met, breached or cancelled; of a clock that runs, as last announced by check_sla(). What is true now stands in sla_status.';
 COMMENT ON COLUMN leadflow.sla_clocks.started_at IS 'Start.';
 COMMENT ON COLUMN leadflow.sla_clocks.due_at IS 'When it breaches: the earliest instant by which the target has passed in its calendar, pauses left out; infinity = paused without an end.';
 COMMENT ON COLUMN leadflow.sla_clocks.stopped_at IS 'When what it waits for happened, or the lead left; NULL = it runs. A clock can stop late: then it is breached.';
