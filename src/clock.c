@@ -88,7 +88,8 @@ leaves_stage(const Move *move)
 static bool
 leaves_play(const Move *move)
 {
-	return is(move->to_category, "recycle") || is(move->to_category, "lost") || is(move->to_category, "out");
+	return is(move->to_category, "recycle") || is(move->to_category, "lost") || is(move->to_category, "out") ||
+		(with_sales(move->from_category) && !with_sales(move->to_category) && !is(move->to_category, "won"));
 }
 
 /* By ClockMetric.  What stops a clock, and how, is said in the view leadflow._clock_facts. */

@@ -140,9 +140,16 @@ clocks_read(const int64 *leads, int n, TimestampTz from, bool touches, int *foun
 Inbound *
 inbounds_read(const int64 *leads, const TimestampTz *inbound_at, int n, TimestampTz from, int *found)
 {
-	/* what was answered before, by the last answer before, is behind us */
+	/*
+	 * What was answered before, by the last answer before, is behind us.  The first answer to each is found in
+	 * one pass, however many wait for it.
+	 */
 	static EngineStatement statement = {
-		"SELECT i.lead_id, i.activity_id, i.occurred_at, i.ended_at, i.answered, i.owner_id, i.stage"
+		"SELECT w.lead_id, i.id, i.occurred_at, CASE WHEN i.answered_at <= n.ended_at THEN i.answered_at ELSE n.ended_at END,"
+		" coalesce(i.answered_at <= n.ended_at, false), l.owner_id,"
+		" (SELECT h.to_stage FROM leadflow.stage_history h"
+		"   WHERE h.lead_id = w.lead_id AND h.merged_from IS NULL AND h.entered_at <= i.occurred_at"
+		"   ORDER BY h.entered_at DESC, h.id DESC LIMIT 1)"
 		" FROM unnest($1, $2) AS w (lead_id, inbound_at)"
 		" CROSS JOIN LATERAL (SELECT least(w.inbound_at, min(c.started_at)) AS since FROM leadflow.sla_clocks c"
 		"  WHERE c.lead_id = w.lead_id AND c.metric = 'next_response') f"
@@ -154,8 +161,25 @@ inbounds_read(const int64 *leads, const TimestampTz *inbound_at, int n, Timestam
 		"    AND s.category IN ('recycle', 'lost', 'out')"
 		"   WHERE h.lead_id = w.lead_id AND h.merged_from IS NULL AND h.entered_at < $3),"
 		"  '-infinity') AS at) o"
-		" JOIN leadflow._inbound_facts i ON i.lead_id = w.lead_id AND i.occurred_at >= f.since AND i.occurred_at > o.at"
-		" ORDER BY i.lead_id, i.occurred_at, i.activity_id",
+		" JOIN leadflow.leads l ON l.id = w.lead_id"
+		" CROSS JOIN LATERAL ("
+		"  SELECT a.id, a.occurred_at, k.expects_reply,"
+		"   min(a.occurred_at) FILTER (WHERE k.role = 'sales_touch' OR (k.two_way AND NOT k.expects_reply))"
+		"    OVER (ORDER BY a.occurred_at DESC RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS answered_at"
+		"  FROM leadflow.activities a"
+		"  JOIN leadflow.activity_kinds k ON k.kind = a.kind AND (k.expects_reply OR k.two_way OR k.role = 'sales_touch')"
+		"  WHERE a.lead_id = w.lead_id AND a.voided_at IS NULL AND a.occurred_at >= f.since AND a.occurred_at > o.at) i"
+		/* out of sales' hands, or of play; nobody is to be answered who was erased */
+		" CROSS JOIN LATERAL ("
+		"  SELECT least(min(h.entered_at), CASE WHEN l.erased_at IS NOT NULL THEN greatest(l.erased_at, i.occurred_at) END, 'infinity') AS ended_at"
+		"  FROM leadflow.stage_history h"
+		"  JOIN leadflow.stages s ON s.name = h.to_stage"
+		"  LEFT JOIN leadflow.stages b ON b.name = h.from_stage"
+		"  WHERE h.lead_id = w.lead_id AND h.merged_from IS NULL AND h.entered_at >= i.occurred_at"
+		"   AND (s.category IN ('recycle', 'lost', 'out')"
+		"    OR (b.category IN ('handoff', 'sales') AND s.category NOT IN ('handoff', 'sales', 'won')))) n"
+		" WHERE i.expects_reply"
+		" ORDER BY w.lead_id, i.occurred_at, i.id",
 		3, {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;

@@ -205,13 +205,20 @@ derive(const SlaConfig *config, const ClockCourse *course, const ClockFact *fact
 	int64		otherwise;
 
 	clock.stopped_at = fact->stopped_at;
-	otherwise = runs(&clock) ? fact->owner_id : before->member_id;
+	otherwise = runs(&clock) || clock.metric == TIME_TO_REVIEW ? fact->owner_id : before->member_id;
 	if (policy && (restated || runs(before) || runs(&clock)))
 		take_terms(&clock, policy);
 	reckon(config, policy, course, owners, nowners, otherwise, &clock, warned_of);
 	/* who gets the lead later has no part in what is over */
-	clock.member_id = runs(&clock) && clock.due_at >= now ? fact->owner_id :
-		owner_at(owners, nowners, clock.started_at, Min(clock.due_at, clock.stopped_at), before->member_id);
+	if (clock.metric == TIME_TO_REVIEW)
+		clock.member_id = 0;	/* whoever may review */
+	else if (runs(&clock) && clock.due_at >= now)
+		clock.member_id = fact->owner_id;
+	else if (clock.metric == TIME_TO_HANDOFF)
+		clock.member_id = before->member_id;	/* the hand-off that it waits for is the next one's */
+	else
+		clock.member_id = owner_at(owners, nowners, clock.started_at, Min(clock.due_at, clock.stopped_at),
+								   before->member_id);
 
 	if (!runs(&clock))
 	{
@@ -377,7 +384,8 @@ clock_reviews_opened(const ReviewOpened *opened, int n)
 			continue;
 		clocks[count] = new_clock(opened[i].lead_id, policy, opened[i].at, opened[i].owner_id);
 		clocks[count].review_id = opened[i].review_id;
-		start(config, &course, &clocks[count++], &warned_of);
+		start(config, &course, &clocks[count], &warned_of);
+		clocks[count++].member_id = 0;
 	}
 	insert(clocks, count);
 	engine_leave(&engine);
@@ -999,7 +1007,11 @@ static int64
 record_restatements(const Restatement *found, int n, const char *role)
 {
 	static EngineStatement statement = {
-		"INSERT INTO leadflow.sla_restatements (clock_id, lead_id, policy_id, restated_at, restated_by, old_state,"
+		"WITH old_news AS ("
+		"  UPDATE leadflow.sla_clocks c SET breached_at = coalesce(c.breached_at, $8), escalated_at = coalesce(c.escalated_at, $8)"
+		"  FROM unnest($1, $4, $5) n (id, old_state, new_state)"
+		"  WHERE c.id = n.id AND n.new_state = 'breached' AND n.old_state <> 'breached')"
+		" INSERT INTO leadflow.sla_restatements (clock_id, lead_id, policy_id, restated_at, restated_by, old_state,"
 		" new_state, old_due_at, new_due_at)"
 		" SELECT r.clock_id, r.lead_id, r.policy_id, $8, $9, r.old_state, r.new_state, r.old_due_at, r.new_due_at"
 		" FROM unnest($1, $2, $3, $4, $5, $6, $7) AS r"

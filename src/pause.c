@@ -19,6 +19,7 @@
 #include "errors.h"
 #include "guc.h"
 #include "row_lock.h"
+#include "stage.h"
 #include "visible.h"
 
 /* The lead that is meant, locked. */
@@ -57,6 +58,22 @@ given_instant(FunctionCallInfo fcinfo, int argument)
 	return at;
 }
 
+/* Who pauses or resumes: somebody, as with moves. */
+static int64
+acting_member(int64 lead_id)
+{
+	Actor		actor = actor_resolve(lead_id, NULL, false);
+
+	if (actor.team == TEAM_SYSTEM)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("no actor is known"),
+				 errdetail("Role \"%s\" is not the db_role of a team member (lead %lld).",
+						   GetUserNameFromId(GetOuterUserId(), false), (long long) lead_id),
+				 errhint("Say who acts: SET LOCAL leadflow.actor to the e-mail of a team member.")));
+	return actor.member_id;
+}
+
 /* pause_sla(lead_id, until, reason, at) → bigint, the clocks that stand still now */
 PG_FUNCTION_INFO_V1(leadflow_pause_sla);
 Datum
@@ -65,7 +82,7 @@ leadflow_pause_sla(PG_FUNCTION_ARGS)
 	TimestampTz until = PG_ARGISNULL(1) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(1);
 	TimestampTz at = given_instant(fcinfo, 3);
 	int64		lead_id;
-	Actor		actor;
+	int64		member_id;
 
 	if (until <= at)
 		ereport(ERROR,
@@ -75,9 +92,9 @@ leadflow_pause_sla(PG_FUNCTION_ARGS)
 						   TIMESTAMP_IS_NOBEGIN(until) ? "-infinity" : pstrdup(timestamptz_to_str(until))),
 				 errhint("Give a later \"until\", or none: then it lasts until leadflow.resume_sla().")));
 	lead_id = locked_lead(fcinfo);
-	actor = actor_resolve(lead_id, NULL, false);
+	member_id = acting_member(lead_id);
 	clock_pause(lead_id, at, until, PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2)),
-				actor.member_id);
+				member_id);
 	PG_RETURN_INT64(clock_standing(lead_id));
 }
 
@@ -90,8 +107,7 @@ leadflow_resume_sla(PG_FUNCTION_ARGS)
 	int64		lead_id = locked_lead(fcinfo);
 	int64		before;
 
-	/* whoever may not act may not resume either */
-	(void) actor_resolve(lead_id, NULL, false);
+	(void) acting_member(lead_id);
 	before = clock_standing(lead_id);
 	clock_resume(lead_id, at);
 	PG_RETURN_INT64(before - clock_standing(lead_id));

@@ -166,7 +166,10 @@ PG_FUNCTION_INFO_V1(leadflow_sla_correct);
 Datum
 leadflow_sla_correct(PG_FUNCTION_ARGS)
 {
-	(void) trigger_data(fcinfo, "_sla_correct");
+	TriggerData *trigger = trigger_data(fcinfo, "_sla_correct");
+
+	trigger_fired(TRIGGER_FIRED_AFTER(trigger->tg_event) && TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event),
+				  "_sla_correct", "AFTER, FOR EACH STATEMENT");
 	clock_correct();
 	return PointerGetDatum(NULL);
 }

@@ -760,8 +760,11 @@ BEGIN
 		UNION ALL
 		SELECT h.lead_id, h.entered_at, NULL, false, false, true
 		FROM leadflow.stage_history h
-		JOIN leadflow.stages g ON g.name = h.to_stage AND g.category IN ('recycle', 'lost', 'out')
-		WHERE h.lead_id BETWEEN $1 AND $2 AND h.merged_from IS NULL
+		JOIN leadflow.stages g ON g.name = h.to_stage
+		LEFT JOIN leadflow.stages f ON f.name = h.from_stage
+		WHERE h.lead_id BETWEEN $1 AND $2 AND h.merged_from IS NULL AND (g.category IN ('recycle', 'lost', 'out')
+			-- or out of sales' hands
+			OR (f.category IN ('handoff', 'sales') AND g.category = 'marketing'))
 	), outlook AS (
 		SELECT
 			e.lead_id, e.at, e.id, e.asks,
@@ -777,7 +780,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadflow._oracle_episodes(bigint, bigint, boolean) IS
-	'Episodes of next_response: the oldest activity that nobody has answered, and when somebody did (answered) or the lead entered category recycle, lost or out; stopped_at NULL = it waits. Whether a clock was started for it depends on the policies of then. timed: only from the first that has a clock on, and what came while nothing was promised doesn''t count.';
+	'Episodes of next_response: the oldest activity that nobody has answered, and when somebody did (answered) or the lead left sales'' hands or play; stopped_at NULL = it waits. Whether a clock was started for it depends on the policies of then. timed: only from the first that has a clock on, and what came while nothing was promised doesn''t count.';
 
 -- Who had the lead while it was in sales' hands, by the hand-offs.
 CREATE OR REPLACE FUNCTION leadflow._oracle_tenures(
@@ -935,8 +938,10 @@ BEGIN
 		SELECT
 			k.id, k.lead_id, k.metric, k.merged_from, k.started_at, k.policy_calendar_id,
 			s.at AS started_at_now,
-			e.at AS stopped_at,
-			coalesce(e.fulfilled, false) AS fulfilled,
+			-- nobody is to be answered who was erased
+			CASE WHEN w.erased_at < e.at OR (w.erased_at IS NOT NULL AND e.at IS NULL) THEN greatest(w.erased_at, k.started_at)
+				ELSE e.at END AS stopped_at,
+			coalesce(e.fulfilled, false) AND (w.erased_at IS NULL OR w.erased_at >= e.at) AS fulfilled,
 			k.target, k.warn_after, k.due_at,
 			row_number() OVER (PARTITION BY k.lead_id, k.metric, k.merged_from, k.started_at, k.history_id, k.activity_id, k.review_id ORDER BY k.id) = 1 AS first_of_its_kind
 		FROM clock k
@@ -946,6 +951,7 @@ BEGIN
 		LEFT JOIN done d ON d.id = k.id
 		LEFT JOIN episode o ON o.id = k.id
 		LEFT JOIN leadflow.reviews r ON r.id = k.review_id AND r.lead_id = k.lead_id AND k.metric = 'time_to_review'
+		LEFT JOIN (SELECT l.id, l.erased_at FROM leadflow.leads l WHERE l.id BETWEEN $1 AND $2) w ON w.id = k.lead_id
 		CROSS JOIN LATERAL (
 			SELECT coalesce(m.at, x.at) AS at, m.at IS NOT NULL AND m.fulfilled AS fulfilled
 		) l
@@ -1146,7 +1152,8 @@ BEGIN
 		NULL
 	FROM clock k
 	JOIN leadflow.leads l ON l.id = k.lead_id
-	WHERE l.id BETWEEN $1 AND $2 AND k.stopped_at IS NULL AND k.due_at >= leadflow.now() AND k.member_id IS DISTINCT FROM l.owner_id
+	WHERE l.id BETWEEN $1 AND $2 AND k.stopped_at IS NULL AND k.due_at >= leadflow.now()
+		AND k.member_id IS DISTINCT FROM CASE WHEN k.metric <> 'time_to_review' THEN l.owner_id END
 	UNION ALL
 	SELECT
 		'sla_clock_member',
@@ -1158,7 +1165,9 @@ BEGIN
 	FROM clock k
 	JOIN leadflow._oracle_tenures($1, $2) t ON t.lead_id = k.lead_id AND t.merged_from IS NOT DISTINCT FROM k.merged_from
 		AND least(k.stopped_at, k.due_at) BETWEEN t.since AND coalesce(t.until, 'infinity')
-	WHERE (k.stopped_at IS NOT NULL OR k.due_at < leadflow.now()) AND k.started_at < least(k.stopped_at, k.due_at)
+	-- the hand-off that one waits for says nothing of who had the lead before
+	WHERE k.metric NOT IN ('time_to_handoff', 'time_to_review')
+		AND (k.stopped_at IS NOT NULL OR k.due_at < leadflow.now()) AND k.started_at < least(k.stopped_at, k.due_at)
 	GROUP BY k.id, k.object_id, k.lead_id, k.member_id, k.stopped_at, k.due_at
 	HAVING NOT bool_or(t.member_id IS NOT DISTINCT FROM k.member_id) AND bool_or(t.since < least(k.stopped_at, k.due_at));
 END

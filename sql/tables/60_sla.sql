@@ -102,7 +102,7 @@ COMMENT ON COLUMN leadflow.sla_clocks.due_at IS 'When it breaches: the earliest 
 COMMENT ON COLUMN leadflow.sla_clocks.stopped_at IS 'When what it waits for happened, or the lead left; NULL = it runs. A clock can stop late: then it is breached.';
 COMMENT ON COLUMN leadflow.sla_clocks.warn_at IS 'When it warns; NULL = never.';
 COMMENT ON COLUMN leadflow.sla_clocks.warned_at IS 'When the warning was announced.';
-COMMENT ON COLUMN leadflow.sla_clocks.breached_at IS 'When the breach was announced; it happened at due_at. Stays when a back-dated touch settles the clock after all.';
+COMMENT ON COLUMN leadflow.sla_clocks.breached_at IS 'When the breach was announced, or found by restate_sla(); it happened at due_at. Stays when a back-dated touch settles the clock after all.';
 COMMENT ON COLUMN leadflow.sla_clocks.handoff_id IS 'Hand-off (handoffs.id) that started it.';
 COMMENT ON COLUMN leadflow.sla_clocks.calendar_id IS 'Calendar that it counts in from counted_from on; NULL = always.';
 COMMENT ON COLUMN leadflow.sla_clocks.history_id IS 'Move (stage_history.id) after which it runs: that started it, or, of a clock that goes on in a merged lead, the lead''s last when it was merged.';

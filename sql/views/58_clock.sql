@@ -52,6 +52,7 @@ LEFT JOIN LATERAL (
 			WHEN 'time_to_nurture' THEN true
 			WHEN 'time_in_stage' THEN true
 			WHEN 'next_response' THEN s.category IN ('recycle', 'lost', 'out')
+				OR (f.category IN ('handoff', 'sales') AND s.category NOT IN ('handoff', 'sales', 'won'))
 			ELSE s.category IS NULL OR s.category NOT IN ('handoff', 'sales')
 				OR (s.category = 'handoff' AND f.category IS DISTINCT FROM 'handoff')
 			END
@@ -113,52 +114,6 @@ COMMENT ON COLUMN leadflow._clock_facts.warn_after IS 'As in sla_clocks.';
 COMMENT ON COLUMN leadflow._clock_facts.counted_from IS 'As in sla_clocks.';
 COMMENT ON COLUMN leadflow._clock_facts.carried IS 'As in sla_clocks.';
 COMMENT ON COLUMN leadflow._clock_facts.activity_id IS 'As in sla_clocks.';
-
--- Inbounds that expect a reply, and what ended the waiting. Those that the same thing ended are
--- one episode, with one clock of next_response.
-CREATE OR REPLACE VIEW leadflow._inbound_facts WITH (security_invoker = true) AS
-SELECT
-	a.lead_id,
-	a.id AS activity_id,
-	a.occurred_at,
-	coalesce(t.occurred_at, n.ended_at) AS ended_at,
-	t.occurred_at IS NOT NULL AS answered,
-	l.owner_id,
-	(SELECT h.to_stage FROM leadflow.stage_history h
-		WHERE h.lead_id = a.lead_id AND h.merged_from IS NULL AND h.entered_at <= a.occurred_at
-		ORDER BY h.entered_at DESC, h.id DESC LIMIT 1) AS stage
-FROM leadflow.activities a
-JOIN leadflow.activity_kinds i ON i.kind = a.kind AND i.expects_reply
-JOIN leadflow.leads l ON l.id = a.lead_id
-CROSS JOIN LATERAL (
-	SELECT CASE WHEN l.erased_at IS NOT NULL AND (e.entered_at IS NULL OR l.erased_at < e.entered_at)
-		THEN greatest(l.erased_at, a.occurred_at) ELSE e.entered_at END AS ended_at
-	FROM (
-		SELECT min(h.entered_at) AS entered_at
-		FROM leadflow.stage_history h
-		JOIN leadflow.stages s ON s.name = h.to_stage AND s.category IN ('recycle', 'lost', 'out')
-		WHERE h.lead_id = a.lead_id AND h.merged_from IS NULL AND h.entered_at >= a.occurred_at
-	) e
-) n
-LEFT JOIN LATERAL (
-	SELECT b.occurred_at
-	FROM leadflow.activities b
-	JOIN leadflow.activity_kinds k ON k.kind = b.kind
-		AND (k.role = 'sales_touch' OR (k.two_way AND NOT k.expects_reply))
-	WHERE b.voided_at IS NULL AND b.lead_id = a.lead_id AND b.occurred_at >= a.occurred_at
-		AND b.occurred_at <= coalesce(n.ended_at, 'infinity')
-	ORDER BY b.occurred_at
-	LIMIT 1
-) t ON true
-WHERE a.voided_at IS NULL;
-COMMENT ON VIEW leadflow._inbound_facts IS 'Internal. One row an activity, not voided, that expects a reply: when it was answered, or need not be any more.';
-COMMENT ON COLUMN leadflow._inbound_facts.lead_id IS 'Lead (leads.id).';
-COMMENT ON COLUMN leadflow._inbound_facts.activity_id IS 'Activity (activities.id).';
-COMMENT ON COLUMN leadflow._inbound_facts.occurred_at IS 'When.';
-COMMENT ON COLUMN leadflow._inbound_facts.ended_at IS 'When it was answered, or the lead left; NULL = neither.';
-COMMENT ON COLUMN leadflow._inbound_facts.answered IS 'Was it answered?';
-COMMENT ON COLUMN leadflow._inbound_facts.owner_id IS 'Owner of the lead (team_members.id); NULL = nobody.';
-COMMENT ON COLUMN leadflow._inbound_facts.stage IS 'Stage that the lead stood in then; NULL = it was not there yet.';
 
 -- From when on who had a lead that is with sales, as its hand-offs say.
 CREATE OR REPLACE VIEW leadflow._lead_owners WITH (security_invoker = true) AS
