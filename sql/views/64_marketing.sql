@@ -39,6 +39,7 @@ LEFT JOIN LATERAL (
 CROSS JOIN LATERAL (
 	SELECT
 		bool_or(s.category IN ('sales', 'won', 'lost')) AS accepted,
+		max(x.entered_at) FILTER (WHERE s.category IN ('sales', 'won', 'lost')) AS accepted_at,
 		bool_or(s.category = 'recycle' AND x.to_stage <> 'rejected' AND f.category IN ('handoff', 'sales')) AS nurtured,
 		bool_or(x.to_stage = 'rejected') AS rejected
 	FROM leadflow.stage_history x
@@ -50,7 +51,7 @@ CROSS JOIN LATERAL (
 LEFT JOIN LATERAL (
 	SELECT
 		bool_or(j.verdict IS DISTINCT FROM 'overturn' AND NOT j.rerouted) AS stands,
-		bool_or(j.verdict = 'uphold') AS upheld
+		bool_or(j.verdict = 'uphold' AND (o.accepted_at IS NULL OR x.entered_at >= o.accepted_at)) AS upheld
 	FROM leadflow._rejections j
 	JOIN leadflow.stage_history x ON x.lead_id = j.lead_id AND x.id = j.history_id
 	WHERE o.rejected AND j.lead_id = q.lead_id AND (x.entered_at, x.id) > (q.entered_at, q.id)
@@ -67,7 +68,7 @@ COMMENT ON COLUMN leadflow._mqls.model_id IS 'Model in force then.';
 COMMENT ON COLUMN leadflow._mqls.persona IS 'Persona then.';
 COMMENT ON COLUMN leadflow._mqls.grade IS 'Fit grade then.';
 COMMENT ON COLUMN leadflow._mqls.outcome IS 'accepted (at any time in the cycle), rejected (and neither overturned nor given to another rep), nurtured (by sales); NULL = undecided.';
-COMMENT ON COLUMN leadflow._mqls.upheld IS 'A review upheld a rejection of it.';
+COMMENT ON COLUMN leadflow._mqls.upheld IS 'A review upheld a rejection of it, and sales did not accept it afterwards.';
 
 CREATE OR REPLACE VIEW leadflow._marketing_promises WITH (security_invoker = true) AS
 SELECT
@@ -162,13 +163,13 @@ COMMENT ON COLUMN leadflow._marketing_days.policy_id IS 'Version of the promise 
 COMMENT ON COLUMN leadflow._marketing_days.month_start IS 'First day of their month.';
 COMMENT ON COLUMN leadflow._marketing_days.day IS 'Day of the MQLs, in settings.time_zone.';
 COMMENT ON COLUMN leadflow._marketing_days.mqls IS 'MQLs.';
-COMMENT ON COLUMN leadflow._marketing_days.upheld IS 'Number of those of which a review upheld a rejection.';
+COMMENT ON COLUMN leadflow._marketing_days.upheld IS 'Number of those of which a review upheld a rejection that stands: sales did not accept it afterwards.';
 COMMENT ON COLUMN leadflow._marketing_days.accepted IS 'Number of those that sales accepted.';
 COMMENT ON COLUMN leadflow._marketing_days.accepted_upheld IS 'Both.';
 COMMENT ON COLUMN leadflow._marketing_days.rejected IS 'Number of those that sales rejected and never accepted.';
 COMMENT ON COLUMN leadflow._marketing_days.nurtured IS 'Number of those that sales sent to nurture and never accepted.';
 COMMENT ON COLUMN leadflow._marketing_days.decided IS 'accepted + rejected + nurtured.';
-COMMENT ON COLUMN leadflow._marketing_days.decided_upheld IS 'Number of decided of which a review upheld a rejection.';
+COMMENT ON COLUMN leadflow._marketing_days.decided_upheld IS 'Number of decided that are upheld.';
 
 CREATE OR REPLACE VIEW leadflow.marketing_sla_monthly WITH (security_invoker = true) AS
 SELECT
@@ -184,12 +185,12 @@ SELECT
 	CASE m.metric
 		WHEN 'mql_volume' THEN m.mqls_net
 		WHEN 'accepted_volume' THEN m.accepted_net
-		ELSE m.accepted_net::double precision / nullif(m.decided_net, 0)
+		ELSE m.accepted_net::double precision / nullif(m.decided, 0)
 	END AS net,
 	CASE m.metric
 		WHEN 'mql_volume' THEN m.mqls_net
 		WHEN 'accepted_volume' THEN m.accepted_net
-		ELSE m.accepted_net::double precision / nullif(m.decided_net, 0)
+		ELSE m.accepted_net::double precision / nullif(m.decided, 0)
 	END / m.target AS attainment,
 	CASE m.metric
 		WHEN 'mql_volume' THEN m.mqls
@@ -229,27 +230,27 @@ FROM (
 	LEFT JOIN leadflow._marketing_days d ON d.policy_id = p.policy_id AND d.month_start = p.month_start
 	GROUP BY p.month_start, p.policy, p.metric, p.target, p.team, p.policy_id
 ) m;
-COMMENT ON VIEW leadflow.marketing_sla_monthly IS 'One row a month (in settings.time_zone) and promise of a metric that is counted by months (key: month_start, policy; its version in force when the month began), up to this month, months without an MQL too. Counts the MQLs of the month on which the promise''s condition holds, with what has become of them by now; an MQL is the first time in a cycle that a lead enters stage mql. gross counts all of them, net those of which no review upheld a rejection.';
+COMMENT ON VIEW leadflow.marketing_sla_monthly IS 'One row a month (in settings.time_zone) and promise of a metric that is counted by months (key: month_start, policy; its version in force when the month began), up to this month, months without an MQL too. Counts the MQLs of the month on which the promise''s condition holds, with what has become of them by now; an MQL is the first time in a cycle that a lead enters stage mql. gross counts all of them, net those that were not rejected in the end with a review that upheld it. Of acceptance_rate both are shares of decided, so that net is never above gross.';
 COMMENT ON COLUMN leadflow.marketing_sla_monthly.month_start IS 'First day of the month of the MQLs, in settings.time_zone.';
 COMMENT ON COLUMN leadflow.marketing_sla_monthly.policy IS 'Name of the promise.';
 COMMENT ON COLUMN leadflow.marketing_sla_monthly.metric IS 'mql_volume, accepted_volume or acceptance_rate.';
 COMMENT ON COLUMN leadflow.marketing_sla_monthly.target IS 'What was promised: a number of leads, for acceptance_rate a share, 0 to 1.';
 COMMENT ON COLUMN leadflow.marketing_sla_monthly.gross IS 'mqls, accepted, or accepted / decided, by the metric; NULL = none decided.';
-COMMENT ON COLUMN leadflow.marketing_sla_monthly.net IS 'mqls_net, accepted_net, or accepted_net / decided_net, by the metric; NULL = none decided.';
+COMMENT ON COLUMN leadflow.marketing_sla_monthly.net IS 'mqls_net, accepted_net, or accepted_net / decided, by the metric; never above gross; NULL = none decided.';
 COMMENT ON COLUMN leadflow.marketing_sla_monthly.attainment IS 'net / target; 1 = kept to the letter.';
 COMMENT ON COLUMN leadflow.marketing_sla_monthly.attainment_gross IS 'gross / target.';
 COMMENT ON COLUMN leadflow.marketing_sla_monthly.team IS 'Who promised.';
 COMMENT ON COLUMN leadflow.marketing_sla_monthly.policy_id IS 'Version of the promise (sla_policies.id).';
 COMMENT ON COLUMN leadflow.marketing_sla_monthly.mqls IS 'MQLs of the month in the segment.';
-COMMENT ON COLUMN leadflow.marketing_sla_monthly.mqls_net IS 'Number of those of which no review upheld a rejection.';
+COMMENT ON COLUMN leadflow.marketing_sla_monthly.mqls_net IS 'mqls - upheld.';
 COMMENT ON COLUMN leadflow.marketing_sla_monthly.accepted IS 'MQLs that entered category sales, won or lost in that cycle.';
-COMMENT ON COLUMN leadflow.marketing_sla_monthly.accepted_net IS 'Number of those of which no review upheld a later rejection.';
+COMMENT ON COLUMN leadflow.marketing_sla_monthly.accepted_net IS 'Number of those that were not rejected afterwards with a review that upheld it.';
 COMMENT ON COLUMN leadflow.marketing_sla_monthly.rejected IS 'MQLs that were rejected and never accepted, and are not back with sales (overturned, or for another rep).';
 COMMENT ON COLUMN leadflow.marketing_sla_monthly.nurtured IS 'MQLs that sales sent to nurture and had neither accepted nor rejected.';
 COMMENT ON COLUMN leadflow.marketing_sla_monthly.decided IS 'accepted + rejected + nurtured.';
-COMMENT ON COLUMN leadflow.marketing_sla_monthly.decided_net IS 'Number of those of which no review upheld a rejection.';
+COMMENT ON COLUMN leadflow.marketing_sla_monthly.decided_net IS 'Number of those that are not upheld; no rate goes by it.';
 COMMENT ON COLUMN leadflow.marketing_sla_monthly.undecided IS 'mqls - decided: with marketing still, or again, or with sales.';
-COMMENT ON COLUMN leadflow.marketing_sla_monthly.upheld IS 'MQLs of which a review upheld a rejection: mqls - mqls_net.';
+COMMENT ON COLUMN leadflow.marketing_sla_monthly.upheld IS 'MQLs of which a review upheld a rejection, and which sales did not accept afterwards.';
 
 CREATE OR REPLACE VIEW leadflow.marketing_sla_daily WITH (security_invoker = true) AS
 SELECT
@@ -326,10 +327,10 @@ COMMENT ON COLUMN leadflow.marketing_sla_daily.metric IS 'mql_volume or accepted
 COMMENT ON COLUMN leadflow.marketing_sla_daily.target IS 'Leads promised for the month.';
 COMMENT ON COLUMN leadflow.marketing_sla_daily.target_to_date IS 'target x working_days_to_date / working_days: what is due by the end of the day.';
 COMMENT ON COLUMN leadflow.marketing_sla_daily.gross_to_date IS 'Leads from the first of the month to the end of the day, counted as marketing_sla_monthly.gross; NULL = the day is ahead.';
-COMMENT ON COLUMN leadflow.marketing_sla_daily.net_to_date IS 'Those of which no review upheld a rejection; NULL = the day is ahead.';
+COMMENT ON COLUMN leadflow.marketing_sla_daily.net_to_date IS 'Those of them that are not upheld, as marketing_sla_monthly.net; NULL = the day is ahead.';
 COMMENT ON COLUMN leadflow.marketing_sla_daily.gap IS 'net_to_date - target_to_date: negative = behind; NULL = the day is ahead.';
 COMMENT ON COLUMN leadflow.marketing_sla_daily.gross IS 'Leads of that day; NULL = it is ahead.';
-COMMENT ON COLUMN leadflow.marketing_sla_daily.net IS 'Those of which no review upheld a rejection; NULL = it is ahead.';
+COMMENT ON COLUMN leadflow.marketing_sla_daily.net IS 'Those of them that are not upheld; NULL = it is ahead.';
 COMMENT ON COLUMN leadflow.marketing_sla_daily.is_working_day IS 'The promise''s calendar has hours on that day; every day has for a promise without a calendar.';
 COMMENT ON COLUMN leadflow.marketing_sla_daily.working_days_to_date IS 'Working days from the first of the month to that day.';
 COMMENT ON COLUMN leadflow.marketing_sla_daily.working_days IS 'Working days of the month; 0 = none, then target_to_date goes by all days.';

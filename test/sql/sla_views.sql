@@ -298,6 +298,31 @@ SELECT * FROM figures EXCEPT SELECT * FROM mixed;
 SELECT * FROM mixed EXCEPT SELECT * FROM figures;
 ROLLBACK;
 DROP VIEW figures;
+-- In June ten MQLs: one accepted, nine rejected and upheld. What was rejected for good is decided, not left out. Then sales takes one of those after all.
+BEGIN;
+SET LOCAL leadflow.clock = '2026-06-03 08:00Z';
+UPDATE leadflow.stage_reasons SET next_stage = NULL WHERE reason = 'no_need';
+DO $$
+BEGIN
+	FOR i IN 201..210 LOOP
+		CALL born(i, 912, '2026-06-03 08:00Z');
+		CALL move(i, 'mql');
+		CALL move(i, 'sql');
+		CALL move(i, CASE i WHEN 201 THEN 'accepted' ELSE 'rejected' END, 'ann');
+		PERFORM leadflow.review(i, 'uphold', v.who) FROM (VALUES ('lea@example.com'), ('leo@example.com')) v (who) WHERE i > 201;
+	END LOOP;
+END
+$$;
+SELECT stage, count(*) FROM leadflow.leads WHERE id BETWEEN 201 AND 210 GROUP BY 1 ORDER BY 1;
+SELECT policy, gross, net, attainment, attainment_gross, mqls, mqls_net, accepted, accepted_net, decided, decided_net, upheld
+FROM leadflow.marketing_sla_monthly WHERE month_start = '2026-06-01' AND policy IN ('Accepted', 'MQLs', 'Rate') ORDER BY 1;
+SET LOCAL leadflow.clock = '2026-06-04 08:00Z';
+INSERT INTO leadflow.stage_transitions (from_stage, to_stage, teams) VALUES ('rejected', 'accepted', '{sales}');
+CALL move(202, 'accepted', 'ann');
+SELECT policy, gross, net, attainment, attainment_gross, mqls, mqls_net, accepted, accepted_net, decided, decided_net, upheld
+FROM leadflow.marketing_sla_monthly WHERE month_start = '2026-06-01' AND policy IN ('Accepted', 'MQLs', 'Rate') ORDER BY 1;
+SELECT count(*) FROM leadflow.marketing_sla_monthly WHERE net > gross;
+ROLLBACK;
 
 --
 -- marketing_sla_daily: April has 22 weekdays, two of them holidays: one MQL a working day
