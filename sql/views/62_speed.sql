@@ -164,7 +164,7 @@ COMMENT ON COLUMN leadflow.speed_to_lead.first_touch_at IS 'First sales touch at
 COMMENT ON COLUMN leadflow.speed_to_lead.first_contact_at IS 'First two-way activity at or after the hand-off, up to the end of the cycle; NULL = none.';
 COMMENT ON COLUMN leadflow.speed_to_lead.routing_hours IS 'Hours from the hand-off until somebody had it (assigned_at), around the clock: what it waited in a queue. NULL = nobody has it.';
 COMMENT ON COLUMN leadflow.speed_to_lead.response_hours IS 'Hours from assigned_at to the first touch, around the clock; NULL = no touch.';
-COMMENT ON COLUMN leadflow.speed_to_lead.response_business_hours IS 'The same in the owner''s calendar (team_members.calendar_id; around the clock without one); NULL = no touch.';
+COMMENT ON COLUMN leadflow.speed_to_lead.response_business_hours IS 'The same in the calendar of owner, who had it at the first touch (team_members.calendar_id as it is now; around the clock without one), even where somebody else had the lead before. Pauses (sla_pauses) count in full: sla_status.elapsed_hours leaves them out. NULL = no touch.';
 COMMENT ON COLUMN leadflow.speed_to_lead.owner_id IS 'Who had it at the first touch (team_members.id); without one, who was given it last in that cycle. NULL = nobody.';
 COMMENT ON COLUMN leadflow.speed_to_lead.owner IS 'Name of that member.';
 COMMENT ON COLUMN leadflow.speed_to_lead.band IS 'Minutes of response_hours: 0-5, 5-15, 15-60 or 60+, each with its upper end (5 minutes sharp are 0-5); NULL = no touch.';
@@ -248,7 +248,7 @@ COMMENT ON COLUMN leadflow.speed_to_lead_monthly.routing_p50_hours IS 'Median ho
 COMMENT ON COLUMN leadflow.speed_to_lead_monthly.routing_p95_hours IS '95th percentile of the same.';
 COMMENT ON COLUMN leadflow.speed_to_lead_monthly.response_p50_hours IS 'Median hours from then to the first touch, around the clock, of touched.';
 COMMENT ON COLUMN leadflow.speed_to_lead_monthly.response_p95_hours IS '95th percentile of the same.';
-COMMENT ON COLUMN leadflow.speed_to_lead_monthly.response_business_p50_hours IS 'Median of the same in the owners'' calendars.';
+COMMENT ON COLUMN leadflow.speed_to_lead_monthly.response_business_p50_hours IS 'Median of the same in the owners'' calendars, as speed_to_lead.response_business_hours: pauses count in full.';
 COMMENT ON COLUMN leadflow.speed_to_lead_monthly.response_business_p95_hours IS '95th percentile of that.';
 COMMENT ON COLUMN leadflow.speed_to_lead_monthly.total_p50_hours IS 'Median hours from the inquiry to the first touch, around the clock.';
 COMMENT ON COLUMN leadflow.speed_to_lead_monthly.total_p95_hours IS '95th percentile of the same.';
