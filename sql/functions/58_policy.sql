@@ -158,6 +158,24 @@ LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION leadflow.restate_sla(timestamptz, timestamptz) IS
 'Judges stopped clocks that started in ["from", "to") anew, by their version of the service level and by the calendars as they are now, and returns how many were found otherwise; each of those gets a row of sla_restatements: state and due_at before and since, when, and by which role. A breach that comes of it is announced by the next check_sla(). Clocks that run need none: they are corrected with the policy or the calendar. Infinite instants are open ends. 22004 for NULL, 22023 for a range that ends before it begins. For …_admin and owners. O(clocks).';
 
+-- As on calendars.
+CREATE OR REPLACE FUNCTION leadflow._service_levels_hint() RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce('Existing service levels: ' || string_agg(CASE WHEN n.n <= 5 THEN format('"%s"', n.name) ELSE '...' END, ', ' ORDER BY n.n)
+		|| CASE WHEN count(*) <= 5 THEN '.' ELSE '' END, 'There is none in leadflow.sla_policies yet.')
+	FROM (
+		SELECT p.name, row_number() OVER (ORDER BY p.name COLLATE "C") AS n
+		FROM leadflow.sla_policies p
+		GROUP BY p.name
+		ORDER BY 2
+		LIMIT 6
+	) n
+$$;
+COMMENT ON FUNCTION leadflow._service_levels_hint() IS
+'Internal. Which names there are, for who asked for another.';
+
 -- Agreement. A promise holds whether anybody agreed to it or not.
 
 CREATE OR REPLACE FUNCTION leadflow.approve_policy(policy_id bigint, team text, member_id bigint) RETURNS text
@@ -186,7 +204,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RAISE invalid_parameter_value USING
 			MESSAGE = format('unknown service level %s', $1),
-			HINT = 'leadflow.sla_policies lists them.';
+			HINT = leadflow._service_levels_hint() || ' leadflow.definitions_in_force has the ids (policy_id).';
 	END IF;
 	full_name := leadflow._check_approver('service levels', $2, $3);
 
@@ -241,7 +259,7 @@ BEGIN
 		IF NOT EXISTS (SELECT FROM leadflow.sla_policies p WHERE p.name = $1) THEN
 			RAISE invalid_parameter_value USING
 				MESSAGE = format('unknown service level "%s"', $1),
-				HINT = 'leadflow.sla_policies lists them.';
+				HINT = leadflow._service_levels_hint();
 		END IF;
 		RAISE invalid_parameter_value USING
 			MESSAGE = format('service level "%s" is not in force at %s', $1, $3),

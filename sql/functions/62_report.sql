@@ -19,14 +19,20 @@ BEGIN
 		RAISE null_value_not_allowed USING
 			MESSAGE = 'what if needs the name of a service level, a target and instants',
 			HINT = 'SELECT * FROM leadflow.sla_what_if(''name'', ''4 hours'').';
+	ELSIF $4 > $5 THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = 'what if looks at clocks from an instant to a later one',
+			DETAIL = format('"from" is %s, "to" is %s.', $4, $5),
+			HINT = 'Those count that started in [from, to).';
 	ELSIF $2 <= '0' OR $2 > '3660 days' OR extract(month FROM $2) <> 0 OR extract(year FROM $2) <> 0 THEN
 		RAISE invalid_parameter_value USING
 			MESSAGE = 'target must be more than 0 and at most 3660 days, without months or years',
+			DETAIL = format('It is %s.', $2),
 			HINT = 'It is working time: a day of it is 24 hours, a working day of calendar office 8.';
 	ELSIF NOT EXISTS (SELECT FROM leadflow.sla_policies p WHERE p.name = $1) THEN
 		RAISE invalid_parameter_value USING
 			MESSAGE = format('unknown service level "%s"', $1),
-			HINT = 'leadflow.sla_policies lists them.';
+			HINT = leadflow._service_levels_hint();
 	ELSIF EXISTS (SELECT FROM leadflow.sla_policies p WHERE p.name = $1 AND p.metric IN ('mql_volume', 'accepted_volume', 'acceptance_rate')) THEN
 		RAISE invalid_parameter_value USING
 			MESSAGE = format('service level "%s" has no clocks', $1),
@@ -155,4 +161,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadflow.sla_what_if(text, interval, text, timestamptz, timestamptz) IS
-'How a promise would have been kept with another target: one row a month in which clocks of that policy (by name, its versions together) started, in settings.time_zone, of those that started from "from" (in) to "to" (out). clocks, met, breached, open, attainment as in sla_attainment_monthly, then the same with this target (of attempts the window), in that calendar (NULL: those in which the clocks count, the owners'' where the policy has none). Pauses count as they were; nothing is written, and what people would have done otherwise is not known. A clock that ended without counts where it was, or would have been, due before. Only leads that the caller sees; needs SELECT on the tables. 22004 for NULL (but as calendar); 22023 for an unknown policy or calendar, a policy that is counted by months, a target of 0 or less, of more than 3660 days, or with months or years, and a calendar that is not open for that long. O(clocks of the policy).';
+'How a promise would have been kept with another target: one row a month in which clocks of that policy (by name, its versions together) started, in settings.time_zone, of those that started from "from" (in) to "to" (out). clocks, met, breached, open, attainment as in sla_attainment_monthly, then the same with this target (of attempts the window), in that calendar (NULL: those in which the clocks count, the owners'' where the policy has none). Pauses count as they were; nothing is written, and what people would have done otherwise is not known. A clock that ended without counts where it was, or would have been, due before. Only leads that the caller sees; needs SELECT on the tables. 22004 for NULL (but as calendar); 22023 for an unknown policy or calendar, a policy that is counted by months, a range that ends before it begins, a target of 0 or less, of more than 3660 days, or with months or years, and a calendar that is not open for that long. O(clocks of the policy).';

@@ -389,7 +389,9 @@ SELECT w.target, w.calendar, f.* FROM (VALUES (1, interval '15 minutes', NULL), 
 SELECT count(*) FROM leadflow.sla_what_if('Touch', '1 hour', NULL, '2026-03-27 15:00Z', '2026-03-27 15:00:01Z');
 SELECT count(*) FROM leadflow.sla_what_if('Touch', '1 hour', NULL, '-infinity', '2026-03-27 15:00Z');
 ROLLBACK;
--- What can't be asked.
+-- What can't be asked, and why not.
+\set VERBOSITY default
+\set SHOW_CONTEXT never
 INSERT INTO leadflow.calendars (id, name) VALUES (902, 'closed');
 INSERT INTO leadflow.sla_policies (id, name, metric, target) VALUES (951, 'Call', 'time_to_first_touch', '4 hours');
 SELECT * FROM leadflow.sla_what_if('Call', '1 hour');
@@ -403,6 +405,9 @@ SELECT * FROM leadflow.sla_what_if('Call', NULL);
 SELECT * FROM leadflow.sla_what_if(NULL, '1 hour');
 SELECT * FROM leadflow.sla_what_if('Call', '1 hour', 'nowhere');
 SELECT * FROM leadflow.sla_what_if('Call', '1 hour', 'closed');
+SELECT * FROM leadflow.sla_what_if('Call', '1 hour', NULL, '2026-05-01Z', '2026-04-01Z');
+SELECT count(*) FROM leadflow.sla_what_if('Call', '1 hour', NULL, '2026-04-01Z', '2026-04-01Z');
+\set VERBOSITY terse
 
 --
 -- lead_board and my_day: what each clock asks for, of leads that have no other
