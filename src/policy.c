@@ -97,6 +97,7 @@ check_targets(TriggerData *trigger, HeapTuple row)
 {
 	static const char *const columns[] = {"target", "within"};
 	Interval	moment = {.time = 1};
+	char	   *name;
 	int64		calendar_id;
 	bool		isnull;
 	bool		unchanged = is_unchanged(trigger, "calendar_id", INT8OID);
@@ -104,6 +105,7 @@ check_targets(TriggerData *trigger, HeapTuple row)
 	for (int i = 0; i < (int) lengthof(columns); i++)
 		unchanged &= is_unchanged(trigger, columns[i], INTERVALOID);
 
+	name = TextDatumGetCString(column_value(trigger, row, "name", TEXTOID, &isnull));
 	/* whatever has become of its calendar, a policy can be ended */
 	calendar_id = DatumGetInt64(column_value(trigger, row, "calendar_id", INT8OID, &isnull));
 	if (isnull || unchanged)
@@ -113,9 +115,9 @@ check_targets(TriggerData *trigger, HeapTuple row)
 		Datum		length = column_value(trigger, row, columns[i], INTERVALOID, &isnull);
 
 		if (!isnull)
-			policy_check_target(DatumGetIntervalP(length), columns[i], calendar_id);
+			policy_check_target(name, DatumGetIntervalP(length), columns[i], calendar_id);
 	}
-	policy_check_target(&moment, "calendar_id", calendar_id);
+	policy_check_target(name, &moment, "calendar_id", calendar_id);
 }
 
 /*

@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #include "calendar_store.h"
 #include "compat.h"
@@ -200,7 +201,7 @@ policy_in_force(const SlaConfig *config, ClockMetric metric, TimestampTz at)
 }
 
 void
-policy_check_target(const Interval *target, const char *column, int64 calendar_id)
+policy_check_target(const char *name, const Interval *target, const char *column, int64 calendar_id)
 {
 	const Calendar *calendar;
 	int64		usecs;
@@ -209,7 +210,8 @@ policy_check_target(const Interval *target, const char *column, int64 calendar_i
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s of a service level must have a fixed length", column),
-				 errdetail("Months and years have none."),
+				 errdetail("Service level \"%s\": %s is %s; months and years have none.", name, column,
+						   DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(target)))),
 				 errhint("Use days (of 24 hours), hours and minutes."),
 				 err_column("sla_policies", column)));
 	if (calendar_id == 0)
@@ -223,6 +225,7 @@ policy_check_target(const Interval *target, const char *column, int64 calendar_i
 				 calendar->never ?
 				 errmsg("calendar \"%s\" is never open", calendar->name) :
 				 errmsg("calendar \"%s\" is not open for that long within 50 years", calendar->name),
+				 errdetail("Service level \"%s\" was to count in it.", name),
 				 errhint("Give it hours in leadflow.calendar_hours."),
 				 err_column("sla_policies", "calendar_id")));
 }

@@ -62,6 +62,7 @@ extern bool policy_in_force(const SlaConfig *config, ClockMetric metric, Timesta
 extern int64 policy_member_calendar(const SlaConfig *config, int64 member_id);
 
 /* Refuses a target that no clock could count: months, or a calendar closed for good. */
-extern void policy_check_target(const Interval *target, const char *column, int64 calendar_id);
+extern void policy_check_target(const char *name, const Interval *target, const char *column,
+								int64 calendar_id);
 
 #endif							/* LEADFLOW_POLICY_STORE_H */

@@ -91,6 +91,7 @@ BEGIN
 		RAISE check_violation USING
 			MESSAGE = wrong.message,
 			DETAIL = CASE
+				WHEN wrong."column" = 'metric' THEN format('Service level "%s" was to have it.', NEW.name)
 				WHEN wrong."constraint" <> 'needs_target' THEN
 					format('Service level "%s", metric %s: %s is %s.', NEW.name, NEW.metric, wrong."column", to_jsonb(NEW) ->> wrong."column")
 				WHEN given = '{}' THEN format('Service level "%s" has none.', NEW.name)
