@@ -261,7 +261,9 @@ leadflow_check_sla(PG_FUNCTION_ARGS)
 	if (TIMESTAMP_NOT_FINITE(sweep.at))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the instant of check_sla() must be finite")));
+				 errmsg("the instant of check_sla() must be finite"),
+				 errdetail("It is %s.", timestamptz_to_str(sweep.at)),
+				 errhint("Left out, it is leadflow.now().")));
 	if (sweep.left <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -53,7 +53,9 @@ SELECT * FROM leadflow.check_sla(max_clocks => 0);
 SELECT * FROM leadflow.check_sla(max_clocks => -1);
 SELECT * FROM leadflow.check_sla(max_clocks => NULL);
 SELECT * FROM leadflow.check_sla(NULL);
+\set VERBOSITY default
 SELECT * FROM leadflow.check_sla('infinity');
+\set VERBOSITY terse
 SELECT * FROM leadflow.check_sla('-infinity', 1);
 
 --
