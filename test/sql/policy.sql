@@ -149,6 +149,20 @@ INSERT INTO leadflow.sla_policies (id, name, metric, target, priority, condition
 INSERT INTO leadflow.sla_policies (id, name, metric, target_count) VALUES (27, 'more', 'mql_volume', 50);
 SELECT name, substring(definition FROM 'It never.*') FROM leadflow.definitions_in_force WHERE policy_id IN (2, 3, 10) OR policy_id > 20 ORDER BY policy_id;
 ROLLBACK;
+-- A version that began within this month, which is the site's, does not count for it; each says until when it is valid.
+BEGIN;
+UPDATE leadflow.settings SET time_zone = 'Pacific/Auckland';
+SET LOCAL leadflow.clock = '2026-06-20 12:00Z';
+INSERT INTO leadflow.sla_policies (id, name, metric, target_count, valid) VALUES
+	(31, 'm1', 'mql_volume', 50, '[2026-05-31 12:00Z,)'), (32, 'm2', 'mql_volume', 50, '[2026-05-31 12:00:01Z,)'), (33, 'm3', 'accepted_volume', 50, '(2026-05-31 12:00Z,2026-06-30 12:00Z]'),
+	(34, 'm4', 'mql_volume', 50, '[2026-06-10Z,2026-06-30 12:00Z)'), (35, 'm5', 'mql_volume', 50, '[2026-01-01Z,2026-06-30Z)'), (36, 'm6', 'mql_volume', 50, '[2026-06-01Z,infinity)');
+INSERT INTO leadflow.sla_policies (id, name, metric, target, valid) VALUES (37, 'm7', 'time_to_accept', '1 hour', '[2026-06-10Z,2026-06-30 12:00Z)');
+SELECT name, substring(definition FROM 'It counts.*') AS counts, since_at AT TIME ZONE 'UTC' AS since_utc, until_at AT TIME ZONE 'UTC' AS until_utc
+FROM leadflow.definitions_in_force WHERE policy_id > 30 ORDER BY policy_id;
+SELECT policy, month_start FROM leadflow.marketing_sla_monthly WHERE policy_id > 30 AND month_start >= '2026-05-01' ORDER BY 1, 2;
+SET LOCAL leadflow.clock = '2026-07-01 12:00Z';
+SELECT policy, month_start FROM leadflow.marketing_sla_monthly WHERE policy_id > 30 AND month_start >= '2026-07-01' ORDER BY 1, 2;
+ROLLBACK;
 \pset tuples_only off
 
 --
