@@ -115,29 +115,30 @@ SELECT
 	s.team,
 	s.member_id,
 	s.member,
-	count(*) AS clocks,
+	count(*) FILTER (WHERE s.state <> 'cancelled') AS clocks,
 	count(*) FILTER (WHERE s.state = 'met') AS met,
 	count(*) FILTER (WHERE s.state = 'breached') AS breached,
-	count(*) FILTER (WHERE s.state NOT IN ('met', 'breached')) AS open,
+	count(*) FILTER (WHERE s.state NOT IN ('met', 'breached', 'cancelled')) AS open,
 	count(*) FILTER (WHERE s.state = 'met')::double precision
 		/ nullif(count(*) FILTER (WHERE s.state IN ('met', 'breached')), 0) AS attainment,
-	percentile_cont(0.5) WITHIN GROUP (ORDER BY s.elapsed_hours) FILTER (WHERE s.stopped_at IS NOT NULL) AS p50_hours,
-	percentile_cont(0.95) WITHIN GROUP (ORDER BY s.elapsed_hours) FILTER (WHERE s.stopped_at IS NOT NULL) AS p95_hours
+	percentile_cont(0.5) WITHIN GROUP (ORDER BY s.elapsed_hours) FILTER (WHERE s.stopped_at IS NOT NULL AND s.state <> 'cancelled') AS p50_hours,
+	percentile_cont(0.95) WITHIN GROUP (ORDER BY s.elapsed_hours) FILTER (WHERE s.stopped_at IS NOT NULL AND s.state <> 'cancelled') AS p95_hours,
+	count(*) FILTER (WHERE s.state = 'cancelled') AS cancelled
 FROM leadflow.sla_status s
 CROSS JOIN leadflow.settings g
-WHERE s.state <> 'cancelled'
 GROUP BY 1, 2, 3, 4, 5, 6;
-COMMENT ON VIEW leadflow.sla_attainment_monthly IS 'One row a month, promise, metric and member: how clocks that started then were kept, as of leadflow.now(). Cancelled clocks don''t count.';
+COMMENT ON VIEW leadflow.sla_attainment_monthly IS 'One row a month, promise, metric and member: how clocks that started then were kept, as of leadflow.now(). clocks + cancelled are all that sla_status has; only the column cancelled counts those that ended without, and a row may have no others.';
 COMMENT ON COLUMN leadflow.sla_attainment_monthly.month_start IS 'First day of the month in which the clocks started, in settings.time_zone.';
 COMMENT ON COLUMN leadflow.sla_attainment_monthly.policy IS 'Name of the promise, its versions together.';
 COMMENT ON COLUMN leadflow.sla_attainment_monthly.metric IS 'What was timed.';
 COMMENT ON COLUMN leadflow.sla_attainment_monthly.team IS 'Who promised.';
 COMMENT ON COLUMN leadflow.sla_attainment_monthly.member_id IS 'Who is responsible (team_members.id); NULL = nobody.';
 COMMENT ON COLUMN leadflow.sla_attainment_monthly.member IS 'Name of that member.';
-COMMENT ON COLUMN leadflow.sla_attainment_monthly.clocks IS 'Clocks: met, breached and open.';
+COMMENT ON COLUMN leadflow.sla_attainment_monthly.clocks IS 'Clocks: met, breached and open; 0 = all were cancelled.';
 COMMENT ON COLUMN leadflow.sla_attainment_monthly.met IS 'Stopped in time.';
 COMMENT ON COLUMN leadflow.sla_attainment_monthly.breached IS 'Stopped too late, or overdue by now.';
 COMMENT ON COLUMN leadflow.sla_attainment_monthly.open IS 'Running or paused, and not overdue.';
 COMMENT ON COLUMN leadflow.sla_attainment_monthly.attainment IS 'met / (met + breached); NULL = neither yet.';
-COMMENT ON COLUMN leadflow.sla_attainment_monthly.p50_hours IS 'Median hours from start to stop, as sla_status.elapsed_hours counts them, of the clocks that have stopped.';
+COMMENT ON COLUMN leadflow.sla_attainment_monthly.p50_hours IS 'Median hours from start to stop, as sla_status.elapsed_hours counts them, of the clocks that were met, or breached and have stopped.';
 COMMENT ON COLUMN leadflow.sla_attainment_monthly.p95_hours IS '95th percentile of the same, interpolated.';
+COMMENT ON COLUMN leadflow.sla_attainment_monthly.cancelled IS 'Clocks that ended without what they waited for, before they were due: neither kept nor broken.';

@@ -506,6 +506,17 @@ FROM leadflow.sla_policies p, LATERAL (VALUES (p.name, coalesce(p.target, p.with
 	LATERAL leadflow.sla_what_if(w.policy, w.target, w.calendar, '2026-06-01Z') f WHERE p.name LIKE 'e %' GROUP BY 1 ORDER BY 1;
 SELECT m.policy, sum(m.clocks) = f.clocks AND sum(m.met) = f.met AND sum(m.breached) = f.breached AND sum(m.open) = f.open AS as_attainment
 FROM leadflow.sla_attainment_monthly m, LATERAL leadflow.sla_what_if(m.policy, '1 hour') f WHERE m.policy LIKE 'e %' GROUP BY 1, f.clocks, f.met, f.breached, f.open ORDER BY 1;
+-- Each clock is counted once, those that ended without in a column of their own.
+SELECT sum(clocks + cancelled) = (SELECT count(*) FROM leadflow.sla_status) AS each_clock, sum(cancelled) = (SELECT count(*) FROM leadflow.sla_status WHERE state = 'cancelled') AS cancelled,
+	sum(cancelled) > 5 AS some, bool_and(clocks = met + breached + open AND clocks + cancelled > 0 AND (attainment IS NULL) = (met + breached = 0)) AS adds_up
+FROM leadflow.sla_attainment_monthly;
+-- A row of clocks that were all cancelled has no other figure.
+BEGIN;
+SET LOCAL session_replication_role = replica;
+UPDATE leadflow.sla_clocks SET state = 'cancelled', stopped_at = started_at + interval '1 minute', breached_at = NULL, due_at = 'infinity' WHERE policy_id = 983;
+SELECT count(*) > 0 AS some FROM leadflow.sla_attainment_monthly WHERE clocks = 0 AND cancelled > 0;
+SELECT DISTINCT policy, met, breached, open, attainment, p50_hours, p95_hours FROM leadflow.sla_attainment_monthly WHERE clocks = 0;
+ROLLBACK;
 -- What is foreseen is what comes of it when the promise is corrected so and judged anew.
 BEGIN;
 CREATE TEMP TABLE other (n int, factor numeric, calendar text);
