@@ -433,7 +433,7 @@ leadflow_routing_preview(PG_FUNCTION_ARGS)
 	lead.document = DatumGetJsonbPCopy(spi_value(0, 5, &isnull));
 	engine_leave(&engine);
 
-	route_preview(&lead, clock_now());
+	route_preview(&lead, 1, clock_now());
 	/* routing sees all leads, the caller need not */
 	if (lead.follows && !lead_visible(lead.follows))
 		lead.why = "owner of another lead of the account";

@@ -532,6 +532,20 @@ leave_queues(Route *route)
 	}
 }
 
+/* Has the queue anybody whom the lead may go to, when they are there? */
+static bool
+has_candidate(const Route *route, const RoutingQueue *queue, const IdSet *excluded)
+{
+	for (int i = 0; i < queue->nmembers; i++)
+	{
+		const RoutingPerson *person = &route->config->people[queue->members[i]];
+
+		if (person->active && person->capacity != 0 && !ids_contain(excluded, person->id))
+			return true;
+	}
+	return false;
+}
+
 /* A turn of a queue; nobody available leaves the lead waiting in it. */
 static void
 give_turn(Route *route, RouteLead *lead, const IdSet *excluded, QueueRun *run, const RoutingRule *rule)
@@ -552,6 +566,7 @@ give_turn(Route *route, RouteLead *lead, const IdSet *excluded, QueueRun *run, c
 	if (member < 0)
 	{
 		lead->why = why_of(rule, "nobody available");
+		lead->later = has_candidate(route, queue, excluded);
 		return;
 	}
 	run->changed = true;
@@ -676,9 +691,9 @@ route_leads(RouteLead *leads, int n, TimestampTz at)
 }
 
 void
-route_preview(RouteLead *lead, TimestampTz at)
+route_preview(RouteLead *leads, int n, TimestampTz at)
 {
-	route_all(lead, 1, at, true);
+	route_all(leads, n, at, true);
 }
 
 bool

@@ -30,6 +30,7 @@ typedef struct RouteLead
 	const char *rule;			/* NULL = none was asked, or there is none */
 	const char *why;
 	int64		follows;		/* the lead of the account whose owner it is; 0 = none */
+	bool		later;			/* nobody's turn now, but the queue has somebody who could have it some day */
 } RouteLead;
 
 /*
@@ -42,7 +43,7 @@ extern void route_leads(RouteLead *leads, int n, TimestampTz at);
 extern void route_hold(void);
 
 /* The same without a lock, and without taking a turn. */
-extern void route_preview(RouteLead *lead, TimestampTz at);
+extern void route_preview(RouteLead *leads, int n, TimestampTz at);
 
 /* Turns of one queue, whatever the rules say, for leads that "barred" is not to get; false = no such queue. */
 extern bool route_queue(RouteLead *leads, int n, const char *queue, int64 barred, TimestampTz at);

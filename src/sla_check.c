@@ -17,9 +17,12 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "claim.h"
@@ -46,6 +49,7 @@ typedef enum Consequence
 {
 	CONSEQUENCE_NONE,
 	CONSEQUENCE_DONE,
+	CONSEQUENCE_PENDING,		/* there is somebody to give the lead to, but not now */
 	CONSEQUENCE_MOOT			/* the lead went where there is nothing to do any more */
 } Consequence;
 
@@ -101,17 +105,14 @@ may_pass_on(const Overdue *clock)
 		stage && (is(stage->category, "handoff") || is(stage->category, "sales"));
 }
 
-/* To the next of sales; to nobody who has had it in this cycle. */
-static void
-reassign_leads(const Overdue *overdue, Consequence *consequences, int n, TimestampTz at)
+/* The leads that are to be passed on: to the next of sales, but to nobody who has had them in this cycle. */
+static RouteLead *
+leads_to_pass_on(const Overdue *overdue, const Consequence *consequences, int n, int *nroutes)
 {
 	RouteLead  *routes = palloc0_array(RouteLead, n + 1);
 	int64	   *leads = palloc_array(int64, n + 1);
 	IdSet	   *owners = palloc0_array(IdSet, n + 1);
-	Assignment *assignments = palloc0_array(Assignment, n + 1);
 	int			count = 0;
-	int			given = 0;
-	int			a = 0;
 
 	for (int i = 0, next; i < n; i = next)
 	{
@@ -127,8 +128,9 @@ reassign_leads(const Overdue *overdue, Consequence *consequences, int n, Timesta
 		routes[count].owner_id = overdue[i].owner_id;
 		routes[count++].account_id = overdue[i].account_id;
 	}
+	*nroutes = count;
 	if (count == 0)
-		return;
+		return NULL;
 	handoff_owners(leads, count, owners);
 	for (int i = 0; i < count; i++)
 	{
@@ -136,6 +138,22 @@ reassign_leads(const Overdue *overdue, Consequence *consequences, int n, Timesta
 		ids_sort(&owners[i]);
 		routes[i].barred = &owners[i];
 	}
+	return routes;
+}
+
+/* A lead that nobody is there for stays where it is; a later run asks again. */
+static void
+reassign_leads(const Overdue *overdue, Consequence *consequences, int n, TimestampTz at)
+{
+	int			count;
+	RouteLead  *routes = leads_to_pass_on(overdue, consequences, n, &count);
+	Assignment *assignments;
+	int			given = 0;
+	int			r = 0;
+
+	if (count == 0)
+		return;
+	assignments = palloc0_array(Assignment, count);
 	route_leads(routes, count, at);
 	for (int i = 0; i < count; i++)
 	{
@@ -149,16 +167,20 @@ reassign_leads(const Overdue *overdue, Consequence *consequences, int n, Timesta
 	transition_assign(assignments, given, false, at);
 	for (int i = 0; i < n; i++)
 	{
-		while (a < given && assignments[a].lead_id < overdue[i].lead_id)
-			a++;
-		if (a < given && assignments[a].lead_id == overdue[i].lead_id && may_pass_on(&overdue[i]))
+		while (r < count && routes[r].lead_id < overdue[i].lead_id)
+			r++;
+		if (r == count || routes[r].lead_id != overdue[i].lead_id || !may_pass_on(&overdue[i]))
+			continue;
+		if (routes[r].taker_id)
 			consequences[i] = CONSEQUENCE_DONE;
+		else if (routes[r].later)
+			consequences[i] = CONSEQUENCE_PENDING;
 	}
 }
 
 /*
  * What the promises of these leads' overdue clocks say of a breach.  What can't be done, since the lead
- * went elsewhere or nobody else is there, is told as "notify" is.
+ * went elsewhere or there is nobody else, is told as "notify" is.
  */
 static void
 escalate(Sweep *sweep, const IdSet *leads)
@@ -172,7 +194,7 @@ escalate(Sweep *sweep, const IdSet *leads)
 	if (leads->n == 0)
 		return;
 	sweep_announce_leads(sweep, leads);
-	overdue = sweep_overdue(sweep, leads, &n);
+	overdue = sweep_overdue(sweep, leads, sweep->left, &n);
 	if (n == 0)
 		return;
 	consequences = palloc0_array(Consequence, n);
@@ -181,12 +203,90 @@ escalate(Sweep *sweep, const IdSet *leads)
 	reassign_leads(overdue, consequences, n, sweep->at);
 	for (int i = 0; i < n; i++)
 	{
-		if (consequences[i] == CONSEQUENCE_MOOT)
+		if (consequences[i] == CONSEQUENCE_MOOT || consequences[i] == CONSEQUENCE_PENDING)
 			continue;
 		told[kept] = consequences[i] == CONSEQUENCE_NONE;
 		overdue[kept++] = overdue[i];
 	}
 	sweep_escalated(sweep, overdue, told, kept);
+}
+
+/* ---- what earlier runs have left ------------------------------------------ */
+
+/* Leads that are looked at together. */
+#define LEFT_PORTION 500
+
+/* Of these leads, adds those of which something can be done now.  Without locks: a first look. */
+static void
+add_actionable(const Sweep *sweep, const IdSet *leads, IdSet *found)
+{
+	int			n;
+	Overdue    *overdue = sweep_overdue(sweep, leads, PG_INT64_MAX, &n);
+	Consequence *consequences = palloc0_array(Consequence, n + 1);
+	int			nroutes;
+	RouteLead  *routes = leads_to_pass_on(overdue, consequences, n, &nroutes);
+	int			r = 0;
+
+	if (nroutes > 0)
+		route_preview(routes, nroutes, sweep->at);
+	for (int i = 0, next; i < n; i = next)
+	{
+		bool		actionable = false;
+
+		next = next_lead(overdue, i, n);
+		for (int j = i; j < next; j++)
+			actionable |= !may_pass_on(&overdue[j]);
+		while (r < nroutes && routes[r].lead_id < overdue[i].lead_id)
+			r++;
+		if (r < nroutes && routes[r].lead_id == overdue[i].lead_id)
+			actionable |= routes[r].taker_id != 0 || !routes[r].later;
+		if (actionable)
+			ids_add(found, overdue[i].lead_id);
+	}
+}
+
+/*
+ * Leads whose breaches were announced, and have had no consequence yet: a run's limit left them, somebody was
+ * writing them, or nobody was there whom they could go to.  Those of which nothing can be done now
+ * are neither locked nor counted.  Where there are many, each run begins elsewhere, and goes on as long as it
+ * finds something to do.
+ */
+static void
+find_left(const Sweep *sweep, IdSet *found)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext each;
+	IdSet		left = {0};
+	IdSet		actionable = {0};
+	int			start = 0;
+
+	sweep_find_unescalated(sweep, &left);
+	if (left.n == 0)
+		return;
+	if (left.n > LEFT_PORTION)
+		start = hash_bytes_uint32((uint32) GetCurrentTimestamp()) % left.n;
+	each = AllocSetContextCreate(caller, "leadflow left over", ALLOCSET_DEFAULT_SIZES);
+	for (int seen = 0, n; seen < left.n && actionable.n < sweep->left; seen += n)
+	{
+		int			from = (start + seen) % left.n;
+		IdSet		portion = {.ids = left.ids + from};
+		IdSet		some = {0};
+
+		CHECK_FOR_INTERRUPTS();
+		portion.n = n = Min(Min(left.n - from, left.n - seen), LEFT_PORTION);
+		MemoryContextSwitchTo(each);
+		add_actionable(sweep, &portion, &some);
+		MemoryContextSwitchTo(caller);
+		for (int i = 0; i < some.n && actionable.n < sweep->left; i++)
+			ids_add(&actionable, some.ids[i]);
+		MemoryContextReset(each);
+		if (n == LEFT_PORTION && some.n == 0)
+			break;
+	}
+	MemoryContextDelete(each);
+	for (int i = 0; i < actionable.n; i++)
+		ids_add(found, actionable.ids[i]);
+	ids_sort(found);
 }
 
 /* ---- a run --------------------------------------------------------------- */
@@ -207,7 +307,8 @@ find_leads(const Sweep *sweep, Found *found)
 	found->reviews.ids = review_overdue(sweep->at, &found->reviews.n);
 	ids_sort(&found->reviews);
 	found->waiting.ids = claim_waiting(sweep->at, &found->waiting.n);
-	sweep_find_overdue(sweep, &found->overdue);
+	sweep_find_breached(sweep, &found->overdue);
+	find_left(sweep, &found->overdue);
 }
 
 static void

@@ -376,17 +376,31 @@ take_leads(EngineStatement *statement, Datum *values, IdSet *leads)
 	ids_sort(leads);
 }
 
+/* However little a run may do: it is only looked which of them it can do anything about. */
 void
-sweep_find_overdue(const Sweep *sweep, IdSet *leads)
+sweep_find_unescalated(const Sweep *sweep, IdSet *leads)
 {
 	static EngineStatement statement = {
-		"(SELECT c.lead_id FROM leadflow.sla_clocks c WHERE " UNESCALATED " AND c.due_at < $1"
-		"  ORDER BY c.due_at, c.id LIMIT $2)"
-		" UNION ALL (SELECT c.lead_id FROM leadflow.sla_clocks c"
-		"  WHERE " UNTOLD_BREACH " AND c.due_at < $1 AND c.stopped_at IS NULL"
-		"  AND EXISTS (SELECT FROM leadflow.sla_policies p WHERE p.on_breach <> 'notify')"
-		"  AND c.policy_id = ANY (ARRAY(SELECT p.id FROM leadflow.sla_policies p WHERE p.on_breach <> 'notify'))"
-		"  ORDER BY c.due_at, c.id LIMIT $2)",
+		"SELECT c.lead_id FROM leadflow.sla_clocks c WHERE " UNESCALATED " AND c.due_at < $1"
+		" ORDER BY c.due_at, c.id LIMIT $2",
+		2, {TIMESTAMPTZOID, INT8OID}
+	};
+	Datum		values[2];
+
+	values[0] = TimestampTzGetDatum(sweep->at);
+	values[1] = Int64GetDatum(LEADS_BATCH);
+	take_leads(&statement, values, leads);
+}
+
+void
+sweep_find_breached(const Sweep *sweep, IdSet *leads)
+{
+	static EngineStatement statement = {
+		"SELECT c.lead_id FROM leadflow.sla_clocks c"
+		" WHERE " UNTOLD_BREACH " AND c.due_at < $1 AND c.stopped_at IS NULL"
+		" AND EXISTS (SELECT FROM leadflow.sla_policies p WHERE p.on_breach <> 'notify')"
+		" AND c.policy_id = ANY (ARRAY(SELECT p.id FROM leadflow.sla_policies p WHERE p.on_breach <> 'notify'))"
+		" ORDER BY c.due_at, c.id LIMIT $2",
 		2, {TIMESTAMPTZOID, INT8OID}
 	};
 	Datum		values[2];
@@ -405,13 +419,15 @@ enum
 };
 
 Overdue *
-sweep_overdue(const Sweep *sweep, const IdSet *leads, int *n)
+sweep_overdue(const Sweep *sweep, const IdSet *leads, int64 limit, int *n)
 {
+	/* UNESCALATED, hidden from its index: it is to be found by lead */
 	static EngineStatement statement = {
 		"SELECT " TOLD_COLUMNS ", l.stage, l.owner_id, l.account_id"
 		" FROM unnest($2) k (id) JOIN leadflow.sla_clocks c ON c.lead_id = k.id"
 		" JOIN leadflow.sla_policies p ON p.id = c.policy_id JOIN leadflow.leads l ON l.id = c.lead_id"
-		" WHERE " UNESCALATED " AND coalesce(c.due_at, 'infinity') < $1"
+		" WHERE c.breached_at IS NOT NULL AND coalesce(c.escalated_at, c.stopped_at) IS NULL"
+		" AND coalesce(c.due_at, 'infinity') < $1"
 		" ORDER BY c.lead_id, c.due_at, c.id LIMIT $3",
 		3, {TIMESTAMPTZOID, INT8ARRAYOID, INT8OID}
 	};
@@ -424,7 +440,7 @@ sweep_overdue(const Sweep *sweep, const IdSet *leads, int *n)
 	engine_plan_by_index();
 	values[0] = TimestampTzGetDatum(sweep->at);
 	values[1] = int8_array(leads->ids, leads->n);
-	values[2] = Int64GetDatum(sweep->left);
+	values[2] = Int64GetDatum(limit);
 	*n = (int) engine_query(&statement, values, NULL);
 	MemoryContextSwitchTo(caller);
 	overdue = MemoryContextAllocHuge(caller, sizeof(Overdue) * (*n + 1));

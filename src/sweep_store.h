@@ -45,11 +45,12 @@ typedef struct Overdue
 	int64		account_id;		/* 0 = none */
 } Overdue;
 
-/* Leads that have such clocks, or will once those are announced: the first look. */
-extern void sweep_find_overdue(const Sweep *sweep, IdSet *leads);
+/* Leads that have such clocks, and those that will once their breaches are announced: the first look. */
+extern void sweep_find_unescalated(const Sweep *sweep, IdSet *leads);
+extern void sweep_find_breached(const Sweep *sweep, IdSet *leads);
 
-/* The clocks of those that are locked, lead by lead; no more than the sweep may see to. */
-extern Overdue *sweep_overdue(const Sweep *sweep, const IdSet *leads, int *n);
+/* Up to "limit" such clocks of these leads, lead by lead. */
+extern Overdue *sweep_overdue(const Sweep *sweep, const IdSet *leads, int64 limit, int *n);
 
 /* Their breaches have had their consequence; those that were "told" are told to the members' managers, too. */
 extern void sweep_escalated(Sweep *sweep, const Overdue *overdue, const bool *told, int n);

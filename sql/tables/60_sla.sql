@@ -114,7 +114,7 @@ COMMENT ON COLUMN leadflow.sla_clocks.counted_from IS 'Since when it counts in o
 COMMENT ON COLUMN leadflow.sla_clocks.carried IS 'Working time that had passed before counted_from.';
 COMMENT ON COLUMN leadflow.sla_clocks.activity_id IS 'Of next_response: the oldest inbound activity that nobody has answered.';
 COMMENT ON COLUMN leadflow.sla_clocks.review_id IS 'Of time_to_review: the case (reviews.id).';
-COMMENT ON COLUMN leadflow.sla_clocks.escalated_at IS 'When what sla_policies.on_breach says was done about the breach; NULL = not yet, or the clock had stopped before.';
+COMMENT ON COLUMN leadflow.sla_clocks.escalated_at IS 'When what sla_policies.on_breach says was done about the breach; NULL = not yet (a reassignment waits while nobody is there), or the clock had stopped before.';
 
 -- Who agreed to a promise, as it stands.
 CREATE TABLE IF NOT EXISTS leadflow.sla_approvals (

@@ -51,7 +51,8 @@ WITH defined AS (
 	JOIN leadflow.stage_history h ON h.to_stage = g.name
 	WHERE h.from_stage IS NOT NULL AND h.entered_at > leadflow.now() - interval '720 hours'
 ), late AS (
-	-- What was not announced, and what was, but has had no consequence.
+	-- What was not announced, and what was, but has had no consequence; to be reassigned may have to wait for
+	-- somebody to be there.
 	SELECT count(*) AS clocks, count(*) FILTER (WHERE k.breached_at IS NULL) AS untold, min(k.due_at) AS since
 	FROM (
 		SELECT c.due_at, c.breached_at
@@ -63,6 +64,7 @@ WITH defined AS (
 		FROM leadflow.sla_clocks c
 		WHERE c.breached_at < leadflow.now() - interval '5 minutes' AND c.escalated_at IS NULL AND c.stopped_at IS NULL
 			AND c.due_at < leadflow.now() - interval '5 minutes'
+			AND NOT EXISTS (SELECT FROM leadflow.sla_policies p WHERE p.id = c.policy_id AND p.on_breach = 'reassign')
 	) k
 ), outbox AS (
 	-- The oldest by id is the oldest but for a transaction's length, and what is counted is bounded.

@@ -196,7 +196,7 @@ UPDATE leadflow.team_members SET capacity = NULL WHERE team = 'sales';
 SELECT * FROM leadflow.check_sla();
 SELECT * FROM told();
 SELECT * FROM offers WHERE lead = 25;
--- Capacity is kept; who sales works on already is passed on with the stage that it has.
+-- Capacity is kept, and the other waits for somebody to have room; who sales works on already is passed on with the stage that it has.
 UPDATE leadflow.sla_policies SET condition = '$.attributes.promise like_regex "later"' WHERE id = 104;
 SET leadflow.clock = '2026-06-08 08:00+00';
 CALL hand_over('{26,27}', 901, 'later');
@@ -208,6 +208,7 @@ SET leadflow.clock = '2026-06-08 13:00+00';
 SELECT * FROM leadflow.check_sla();
 SELECT * FROM told();
 SELECT * FROM offers WHERE lead IN (26, 27);
+SELECT * FROM clocks WHERE lead IN (26, 27);
 UPDATE leadflow.team_members SET capacity = NULL WHERE team = 'sales';
 -- A message of marketing is held back after a hand-off, not after this.
 SELECT h.offered_at FROM leadflow.handoffs h WHERE h.lead_id = 26 AND NOT leadflow._was_passed_on(h.why);
@@ -349,7 +350,7 @@ DELETE FROM leadflow.leads WHERE id BETWEEN 71 AND 73;
 -- What a run has left shows in health.
 --
 SET leadflow.clock = '2030-01-01 08:00+00';
-CALL hand_over('{81,82}', 901, 'else');
+CALL hand_over('{81,82}', 901, 'back');
 SET leadflow.clock = '2030-01-01 12:01+00';
 SELECT status, value, detail FROM leadflow.health WHERE check_name = 'overdue_sweep';
 SET leadflow.clock = '2030-01-01 12:06+00';
@@ -360,4 +361,72 @@ SET leadflow.clock = '2030-01-01 12:12+00';
 SELECT status, value, detail FROM leadflow.health WHERE check_name = 'overdue_sweep';
 SELECT * FROM leadflow.check_sla();
 SELECT status, value, detail FROM leadflow.health WHERE check_name = 'overdue_sweep';
+
+--
+-- Nobody is there: a reassignment waits for somebody.
+--
+UPDATE leadflow.team_members SET calendar_id = (SELECT c.id FROM leadflow.calendars c WHERE c.name = 'office') WHERE id IN (901, 902);
+UPDATE leadflow.team_members SET capacity = 0 WHERE id = 903;
+UPDATE leadflow.sla_policies SET target = '8 hours' WHERE id = 102;
+SET leadflow.clock = '2030-01-07 09:00+00';
+CALL hand_over('{91}', 901, 'else');
+SELECT count(*) FROM told();
+-- Due when everybody goes home. It is told once, and the manager hears of nothing.
+SET leadflow.clock = '2030-01-07 17:00:30+00';
+SELECT * FROM leadflow.check_sla();
+SELECT * FROM leadflow.check_sla();
+SELECT * FROM told();
+SELECT state, due_at, escalated_at FROM leadflow.sla_status WHERE lead_id = 91;
+SET leadflow.clock = '2030-01-08 08:59+00';
+SELECT status, value, detail FROM leadflow.health WHERE check_name = 'overdue_sweep';
+SELECT * FROM leadflow.check_sla();
+SET leadflow.clock = '2030-01-08 09:00+00';
+SELECT * FROM leadflow.check_sla();
+SELECT * FROM told();
+SELECT * FROM clocks WHERE lead = 91;
+SELECT * FROM offers WHERE lead = 91;
+SELECT * FROM leadflow.check_sla();
+-- Those that wait take nothing from the limit of a run: what comes after them is done.
+CALL hand_over('{92,93,94}', 901, 'else');
+CALL hand_over('{95,96}', 901, 'back');
+INSERT INTO leadflow.absences (member_id, during) VALUES (902, '[2030-01-08 12:00+00,2030-01-09 12:00+00)');
+SELECT count(*) FROM told();
+SET leadflow.clock = '2030-01-08 17:00:30+00';
+SELECT breached, escalated FROM leadflow.check_sla(max_clocks => 2);
+SELECT breached, escalated FROM leadflow.check_sla(max_clocks => 2);
+SELECT breached, escalated FROM leadflow.check_sla(max_clocks => 2);
+SELECT breached, escalated FROM leadflow.check_sla(max_clocks => 2);
+SELECT breached, escalated FROM leadflow.check_sla(max_clocks => 2);
+SELECT lead, policy, breached, escalated FROM clocks WHERE lead BETWEEN 92 AND 96;
+SELECT lead, event, who FROM told();
+-- Meanwhile one is answered late: it stays. One is given to somebody by hand: that is told.
+SET leadflow.clock = '2030-01-09 10:00+00';
+UPDATE leadflow.leads SET stage = 'accepted' WHERE id = 92;
+UPDATE leadflow.leads SET owner_id = 903 WHERE id = 93;
+SELECT count(*) FROM told();
+SELECT breached, escalated FROM leadflow.check_sla(max_clocks => 1);
+SELECT breached, escalated FROM leadflow.check_sla(max_clocks => 1);
+SELECT * FROM told();
+SET leadflow.clock = '2030-01-09 12:00+00';
+SELECT breached, escalated FROM leadflow.check_sla(max_clocks => 1);
+SELECT * FROM told();
+SELECT lead, policy, member, state, escalated FROM clocks WHERE lead BETWEEN 92 AND 94;
+SELECT lead, owner, why, decision FROM offers WHERE lead BETWEEN 92 AND 94;
+-- Nobody else is left whom it could ever go to: who has had it has, and Cid takes none.
+CALL hand_over('{97}', 902, 'else');
+UPDATE leadflow.leads SET owner_id = 901 WHERE id = 97;
+CALL hand_over('{98}', 901, 'else');
+SELECT count(*) FROM told();
+SET leadflow.clock = '2030-01-10 17:30+00';
+SELECT breached, escalated FROM leadflow.check_sla();
+SELECT * FROM told();
+SELECT lead, escalated FROM clocks WHERE lead IN (97, 98);
+-- Nor is there anybody for the one that waits once Bob has left.
+UPDATE leadflow.team_members SET active = false WHERE id = 902;
+SELECT breached, escalated FROM leadflow.check_sla();
+SELECT * FROM told();
+UPDATE leadflow.team_members SET active = true, calendar_id = NULL WHERE id = 902;
+UPDATE leadflow.team_members SET calendar_id = NULL WHERE id = 901;
+UPDATE leadflow.team_members SET capacity = NULL WHERE id = 903;
+
 SELECT check_name, object_id, kept, recomputed FROM leadflow.verify();
