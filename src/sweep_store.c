@@ -120,7 +120,10 @@ enum
 	TOLD_QUEUE
 };
 
-/* Tells of n clocks: the member who has it, else the queue that it waits in.  Returns how many breaches do no more. */
+/*
+ * Tells of n clocks: the member who has it, else the queue that it waits in; of a review, whom review.opened
+ * told.  Returns how many breaches do no more.
+ */
 static int64
 tell_announced(const char *event, uint64 n)
 {
@@ -134,6 +137,7 @@ tell_announced(const char *event, uint64 n)
 	{
 		Notice	   *notice = &notices[count++];
 		int64		member_id = spi_int64(r, TOLD_MEMBER);
+		bool		review = is(spi_text(r, TOLD_METRIC), "time_to_review");
 
 		notice->lead_id = spi_int64(r, TOLD_LEAD);
 		notice->event = event;
@@ -141,11 +145,13 @@ tell_announced(const char *event, uint64 n)
 		notice->recipient_id = reached(config, member_id, notice->at);
 		notice->queue = spi_text(r, TOLD_QUEUE);
 		notice->team = spi_text(r, TOLD_TEAM);
+		notice->to_marketing = review;
 		notice->details = clock_details(r);
 		if (!breach || strcmp(spi_text(r, TOLD_ON_BREACH), "notify") != 0)
 			continue;
 		notified++;
-		if (tell_manager(config, &notices[count], notice->lead_id, member_id, notice->at, notice->details))
+		/* whose review it is that was late has no manager */
+		if (!review && tell_manager(config, &notices[count], notice->lead_id, member_id, notice->at, notice->details))
 			count++;
 	}
 	outbox_add(notices, count);

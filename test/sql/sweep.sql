@@ -429,4 +429,70 @@ UPDATE leadflow.team_members SET active = true, calendar_id = NULL WHERE id = 90
 UPDATE leadflow.team_members SET calendar_id = NULL WHERE id = 901;
 UPDATE leadflow.team_members SET capacity = NULL WHERE id = 903;
 
+--
+-- Answers: announced and escalated like the rest, wherever the lead stands.
+--
+INSERT INTO leadflow.sla_policies (id, name, metric, target, warn_fraction, on_breach, condition) VALUES
+	(106, 'reply', 'next_response', '2 hours', 0.5, 'reassign', '$.attributes.promise like_regex "reply"');
+SET leadflow.clock = '2030-01-14 08:00+00';
+CALL hand_over('{101,102}', 901, 'reply');
+INSERT INTO leadflow.leads (id, email, full_name, attributes) VALUES (103, 'lead103@corp103.example', 'Lead 103', '{"promise": "reply"}');
+SET leadflow.clock = '2030-01-14 09:00+00';
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (101, 'email_reply'), (102, 'email_reply'), (103, 'email_reply');
+SELECT count(*) FROM told();
+SET leadflow.clock = '2030-01-14 10:30+00';
+SELECT * FROM leadflow.check_sla();
+SELECT * FROM told();
+-- One is answered late, before anybody looked: told, and no more. What nobody has can't be passed on.
+SET leadflow.clock = '2030-01-14 11:30+00';
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (102, 'call');
+SELECT * FROM leadflow.check_sla();
+SELECT * FROM told();
+SELECT * FROM clocks WHERE lead BETWEEN 101 AND 103;
+SELECT lead, owner, why FROM offers WHERE lead BETWEEN 101 AND 103;
+-- The new owner lets it lie, too: that is the same breach. The next question is another.
+SET leadflow.clock = '2030-01-14 18:00+00';
+SELECT * FROM leadflow.check_sla();
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (101, 'call');
+SET leadflow.clock = '2030-01-14 18:10+00';
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (101, 'email_reply');
+SET leadflow.clock = '2030-01-14 21:00+00';
+SELECT * FROM leadflow.check_sla();
+SELECT * FROM told();
+SELECT * FROM clocks WHERE lead = 101;
+
+--
+-- Verdicts: who rejected a lead, or owns it, doesn't vote. Told is whose the review is.
+--
+INSERT INTO leadflow.campaigns (id, code, name, owner_id) VALUES (900, 'spring', 'Spring', 904);
+INSERT INTO leadflow.sla_policies (id, name, metric, target, warn_fraction, condition) VALUES
+	(107, 'verdict', 'time_to_review', '4 hours', 0.5, '$.attributes.promise like_regex "verdict"');
+SET leadflow.clock = '2030-01-15 08:00+00';
+CALL hand_over('{104,105,106}', 901, 'verdict');
+UPDATE leadflow.leads SET campaign_id = 900 WHERE id = 104;
+UPDATE leadflow.leads SET stage = 'rejected', stage_reason = 'no_budget', stage_by = 'ann@our.example' WHERE id BETWEEN 104 AND 106;
+SELECT * FROM told() WHERE event = 'review.opened';
+SET leadflow.clock = '2030-01-15 10:00+00';
+SELECT * FROM leadflow.check_sla();
+SELECT * FROM told();
+-- One is over, late, before anybody looked.
+SET leadflow.clock = '2030-01-15 12:30+00';
+UPDATE leadflow.leads SET stage = 'nurture' WHERE id = 106;
+SELECT count(*) FROM told();
+SELECT * FROM leadflow.check_sla();
+SELECT * FROM told();
+SELECT lead, policy, state, stopped, breached, escalated FROM clocks WHERE lead BETWEEN 104 AND 106;
+SELECT * FROM leadflow.check_sla();
+-- Who has left is not told.
+SET leadflow.clock = '2030-01-16 08:00+00';
+UPDATE leadflow.team_members SET active = false WHERE id = 904;
+CALL hand_over('{107}', 901, 'verdict');
+UPDATE leadflow.leads SET campaign_id = 900 WHERE id = 107;
+UPDATE leadflow.leads SET stage = 'rejected', stage_reason = 'no_budget', stage_by = 'ann@our.example' WHERE id = 107;
+SELECT count(*) FROM told();
+SET leadflow.clock = '2030-01-16 13:00+00';
+SELECT * FROM leadflow.check_sla();
+SELECT * FROM told();
+UPDATE leadflow.team_members SET active = true WHERE id = 904;
+
 SELECT check_name, object_id, kept, recomputed FROM leadflow.verify();
