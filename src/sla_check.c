@@ -49,8 +49,7 @@ typedef enum Consequence
 {
 	CONSEQUENCE_NONE,
 	CONSEQUENCE_DONE,
-	CONSEQUENCE_PENDING,		/* there is somebody to give the lead to, but not now */
-	CONSEQUENCE_MOOT			/* the lead went where there is nothing to do any more */
+	CONSEQUENCE_PENDING			/* there is somebody to give the lead to, but not now */
 } Consequence;
 
 /* The clock after those of the same lead. */
@@ -70,7 +69,7 @@ asks_for(const Overdue *clock, const char *what)
 	return strcmp(clock->on_breach, what) == 0;
 }
 
-/* Back to marketing: once a lead, whatever else its clocks ask for. */
+/* Back to marketing: once a lead, whatever else its clocks ask for, and that is what followed from all of them. */
 static void
 return_leads(const Overdue *overdue, Consequence *consequences, int n)
 {
@@ -88,7 +87,7 @@ return_leads(const Overdue *overdue, Consequence *consequences, int n)
 		if (!asked || !transition_may_return(overdue[i].stage))
 			continue;
 		for (int j = i; j < next; j++)
-			consequences[j] = asks_for(&overdue[j], "return_to_marketing") ? CONSEQUENCE_DONE : CONSEQUENCE_MOOT;
+			consequences[j] = CONSEQUENCE_DONE;
 		leads[count] = overdue[i].lead_id;
 		stages[count++] = overdue[i].stage;
 	}
@@ -203,7 +202,7 @@ escalate(Sweep *sweep, const IdSet *leads)
 	reassign_leads(overdue, consequences, n, sweep->at);
 	for (int i = 0; i < n; i++)
 	{
-		if (consequences[i] == CONSEQUENCE_MOOT || consequences[i] == CONSEQUENCE_PENDING)
+		if (consequences[i] == CONSEQUENCE_PENDING)
 			continue;
 		told[kept] = consequences[i] == CONSEQUENCE_NONE;
 		overdue[kept++] = overdue[i];

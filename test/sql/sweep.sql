@@ -495,4 +495,29 @@ SELECT * FROM leadflow.check_sla();
 SELECT * FROM told();
 UPDATE leadflow.team_members SET active = true WHERE id = 904;
 
+--
+-- Returned with more than one clock that breached: each is told once, and nothing is left to be done about them,
+-- wherever the lead was and whether or not the clock goes on.
+--
+SET leadflow.clock = '2030-01-17 08:00+00';
+CALL hand_over('{111}', 901, 'back, reply');
+INSERT INTO leadflow.leads (id, email, full_name, company, job_title, attributes, owner_id)
+VALUES (112, 'lead112@corp112.example', 'Lead 112', 'Corp 112', 'Director', '{"promise": "reply, stay"}', 901);
+INSERT INTO leadflow.sla_policies (id, name, metric, target, on_breach, condition) VALUES
+	(108, 'stay', 'time_in_stage', '4 hours', 'return_to_marketing', '$.attributes.promise like_regex "stay" && $.stage == "mql"');
+UPDATE leadflow.leads SET stage = 'mql' WHERE id = 112;
+SET leadflow.clock = '2030-01-17 09:00+00';
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (111, 'email_reply'), (112, 'email_reply');
+SELECT count(*) FROM told();
+SET leadflow.clock = '2030-01-17 13:00+00';
+SELECT * FROM leadflow.check_sla();
+SELECT * FROM told();
+SELECT lead, stage, reason FROM cycles WHERE lead IN (111, 112) ORDER BY 1;
+SELECT lead, policy, member, state, breached, escalated FROM clocks WHERE lead IN (111, 112);
+SELECT * FROM leadflow.check_sla();
+SET leadflow.clock = '2030-01-18 13:00+00';
+SELECT * FROM leadflow.check_sla();
+SELECT * FROM told();
+SELECT status, value, detail FROM leadflow.health WHERE check_name = 'overdue_sweep';
+
 SELECT check_name, object_id, kept, recomputed FROM leadflow.verify();
