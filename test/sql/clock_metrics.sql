@@ -769,3 +769,193 @@ SELECT * FROM clocks('time_to_first_touch', $$
 	238 running 07/10:30 07/12:30 -
 	239 running 07/11:00 07/14:00 -$$);
 SELECT * FROM leadflow.verify();
+
+--
+-- Merge. The clocks of both go on as one lead's: of two open ones the one that is due earlier, by what was done to either.
+--
+SET leadflow.clock = '2026-12-14 10:00+00';
+CALL hand_over('{301,303,309,311,313}', 'time_to_first_touch');
+SET leadflow.clock = '2026-12-14 11:00+00';
+CALL hand_over('{302,304,314}', 'time_to_first_touch');
+CALL make('{310,312}', 'time_to_first_touch');
+CALL act('{312}', 'call');
+SET leadflow.clock = '2026-12-14 11:30+00';
+CALL act('{302,303}', 'call');
+SET leadflow.clock = '2026-12-14 12:00+00';
+SELECT leadflow.merge_leads(301, 302), leadflow.merge_leads(303, 304), leadflow.merge_leads(309, 310), leadflow.merge_leads(311, 312), leadflow.merge_leads(314, 313);
+SELECT * FROM clocks('time_to_first_touch', $$
+	301 met       14/10:00 14/14:00 14/11:30
+	301 met       14/11:00 14/15:00 14/11:30
+	303 met       14/10:00 14/14:00 14/11:30
+	303 met       14/11:00 14/15:00 14/11:30
+	309 warning   14/10:00 14/14:00 - 2
+	311 met       14/10:00 14/14:00 14/11:00
+	314 warning   14/10:00 14/14:00 - 2
+	314 cancelled 14/11:00 14/15:00 14/12:00$$);
+SELECT * FROM leadflow.verify();
+-- Questions of two leads that are one: the oldest that nobody has answered.
+CALL make('{321,322,323,324}', 'next_response');
+CALL act('{321}', 'question', '2026-12-14 11:00+00');
+CALL act('{322}', 'question', '2026-12-14 10:00+00');
+CALL act('{322}', 'call', '2026-12-14 11:30+00');
+CALL act('{323}', 'question', '2026-12-14 11:00+00');
+CALL act('{324}', 'question', '2026-12-14 10:00+00');
+SELECT leadflow.merge_leads(321, 322), leadflow.merge_leads(323, 324);
+SELECT * FROM clocks('next_response', $$
+	321 met     14/10:00 14/14:00 14/11:30
+	323 warning 14/10:00 14/14:00 - 2$$);
+SELECT * FROM leadflow.verify();
+
+--
+-- Erased: figures stay, reasons in words go. Deleted: clocks go.
+--
+CALL hand_over('{331,332}', 'time_to_first_touch');
+SELECT leadflow.pause_sla(331, '2026-12-14 12:30+00', 'on leave until half past');
+SET leadflow.clock = '2026-12-14 13:00+00';
+CALL act('{331}', 'call');
+SELECT leadflow.erase_lead(331);
+SELECT until, reason FROM leadflow.sla_pauses WHERE lead_id = 331;
+SELECT * FROM clocks('time_to_first_touch', '331 met 14/12:00 14/16:30 14/13:00 0.5');
+SELECT * FROM leadflow.verify();
+DELETE FROM leadflow.leads WHERE id IN (331, 332, 235);
+SELECT count(*) FROM leadflow.sla_clocks WHERE lead_id IN (331, 332, 235);	-- 0
+SELECT count(*) FROM leadflow.sla_pauses WHERE lead_id IN (331, 332, 235);	-- 0
+SELECT * FROM leadflow.verify();
+
+--
+-- Activities that are changed afterwards; three touches at one instant; a kind that is registered later.
+--
+CALL hand_over('{351,352}', 'attempts');
+CALL hand_over('{353,354,355,356,357,358}', 'time_to_first_touch');
+SET leadflow.clock = '2026-12-14 14:00+00';
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (351, 'call'), (351, 'call'), (351, 'call'), (352, 'call'), (352, 'call');
+CALL act('{353,354,355}', 'call');
+CALL act('{356}', 'note');
+CALL act('{357}', 'whatsapp');
+DELETE FROM leadflow.activities WHERE lead_id = 353;
+UPDATE leadflow.activities SET kind = 'note' WHERE lead_id = 354;
+UPDATE leadflow.activities SET occurred_at = '2026-12-14 13:30+00' WHERE lead_id = 355;
+UPDATE leadflow.activities SET kind = 'call' WHERE lead_id = 356;
+INSERT INTO leadflow.activity_kinds (kind, role) VALUES ('whatsapp', 'sales_touch');
+CALL act('{358}', 'whatsapp', '2026-12-14 13:45+00');
+SELECT * FROM clocks('attempts', $$
+	351 met     14/13:00 15/13:00 14/14:00
+	352 running 14/13:00 15/13:00 -$$);
+SELECT * FROM clocks('time_to_first_touch', $$
+	353 running 14/13:00 14/17:00 -
+	354 running 14/13:00 14/17:00 -
+	355 met     14/13:00 14/17:00 14/13:30
+	356 met     14/13:00 14/17:00 14/14:00
+	357 met     14/13:00 14/17:00 14/14:00
+	358 met     14/13:00 14/17:00 14/13:45$$);
+SELECT * FROM leadflow.verify();
+
+--
+-- A start that is dated back has the promise of then, and is late at once. A second stage of category handoff.
+--
+SET leadflow.clock = '2026-12-16 10:00+00';
+INSERT INTO leadflow.sla_policies (name, metric, target, priority, valid) VALUES ('of Monday', 'time_to_accept', '1 hour', 99, '[2026-12-14 14:30+00,2026-12-14 15:00+00)');
+CALL hand_over('{361,362}', 'time_to_accept');
+INSERT INTO leadflow.leads (id, email, stage, stage_since, attributes)
+VALUES (364, 'lead364@corp364.example', 'mql', '2026-12-14 10:00+00', '{"m": "time_to_accept"}');
+SELECT leadflow.move(364, 'sql', at => '2026-12-14 14:30+00');
+INSERT INTO leadflow.stages (name, category, position) VALUES ('second offer', 'handoff', 31);
+INSERT INTO leadflow.stage_transitions (from_stage, to_stage, teams)
+VALUES ('sql', 'second offer', '{sales}'), ('second offer', 'accepted', '{sales}'), ('accepted', 'sql', '{sales}');
+SET leadflow.clock = '2026-12-16 11:00+00';
+CALL to_stage('{361,362}', 'second offer');	-- no decision, no new start
+SET leadflow.clock = '2026-12-16 12:00+00';
+CALL to_stage('{361}', 'accepted');
+SET leadflow.clock = '2026-12-16 13:00+00';
+CALL to_stage('{361}', 'sql');	-- handed over anew
+SELECT * FROM clocks('time_to_accept', $$
+	361 met      16/10:00 16/14:00 16/12:00
+	361 running  16/13:00 16/17:00 -
+	362 warning  16/10:00 16/14:00 -
+	364 breached 14/14:30 14/15:30 -$$);
+SELECT * FROM leadflow.verify();
+
+--
+-- A member's calendar is another: what is open is due anew.
+--
+CALL hand_over('{371,372}', 'owner', 901);
+SET leadflow.clock = '2026-12-16 14:00+00';
+CALL act('{372}', 'call');
+UPDATE leadflow.team_members SET calendar_id = (SELECT c.id FROM leadflow.calendars c WHERE c.name = 'evening') WHERE id = 901;
+SELECT * FROM clocks('time_to_first_touch', $$
+	371 running 16/13:00 16/21:00 - 0
+	372 met     16/13:00 16/17:00 16/14:00 1$$);
+UPDATE leadflow.team_members SET calendar_id = NULL WHERE id = 901;
+SELECT * FROM clocks('time_to_first_touch', $$
+	371 running 16/13:00 16/17:00 - 1
+	372 met     16/13:00 16/17:00 16/14:00 1$$);
+UPDATE leadflow.team_members SET calendar_id = (SELECT c.id FROM leadflow.calendars c WHERE c.name = 'desk') WHERE id = 901;
+SELECT * FROM leadflow.verify();
+
+--
+-- The gate hands over what asks for us, and takes it back when that is voided. Due on Thursday at 10:00.
+--
+INSERT INTO leadflow.leads (id, email, full_name, company, job_title, company_size, industry, attributes)
+SELECT 380 + n, 'lead' || 380 + n || '@corp' || 380 + n || '.example', 'Lead', 'Corp', 'VP Marketing', 500, 'Software', jsonb_build_object('m', m)
+FROM unnest('{time_to_accept,time_to_handoff,time_to_first_touch,next_response}'::text[]) WITH ORDINALITY v (m, n);
+CALL act('{381,382,383,384}', 'demo_request');
+SELECT * FROM clocks('next_response', '384 running 16/14:00 17/10:00 -');
+SET leadflow.clock = '2026-12-16 15:00+00';
+UPDATE leadflow.activities SET voided_at = leadflow.now(), void_reason = 'a bot' WHERE lead_id IN (381, 382, 383, 384);
+SELECT * FROM clocks('time_to_accept', '381 cancelled 16/14:00 17/10:00 16/15:00');
+SELECT * FROM clocks('time_to_handoff', '382 met 16/14:00 17/10:00 16/14:00');
+SELECT * FROM clocks('time_to_first_touch', '383 cancelled 16/14:00 17/10:00 16/15:00');
+SELECT * FROM clocks('next_response', '384 none');
+SELECT * FROM leadflow.verify();
+
+--
+-- Lost, and the deal is opened again, or won: another stage.
+--
+CALL hand_over('{391,392}', 'time_to_nurture');
+CALL to_stage('{391,392}', 'accepted');
+INSERT INTO leadflow.deals (id, lead_id, name, opened_at) VALUES (391, 391, 'a deal', leadflow.now()), (392, 392, 'a deal', leadflow.now());
+SET leadflow.clock = '2026-12-16 16:00+00';
+UPDATE leadflow.deals SET status = 'lost', closed_at = leadflow.now() WHERE id IN (391, 392);
+SET leadflow.clock = '2026-12-16 17:00+00';
+SELECT * FROM clocks('time_to_nurture', $$
+	391 running 16/16:00 17/12:00 -
+	392 running 16/16:00 17/12:00 -$$);
+UPDATE leadflow.deals SET status = 'open' WHERE id = 391;	-- entered when it was opened, yet no earlier than the move before
+UPDATE leadflow.deals SET status = 'won' WHERE id = 392;
+SELECT * FROM clocks('time_to_nurture', $$
+	391 cancelled 16/16:00 17/12:00 16/16:00
+	392 cancelled 16/16:00 17/12:00 16/16:00$$);
+SELECT * FROM leadflow.verify();
+
+--
+-- What is rolled back never was; a savepoint, too.
+--
+SET leadflow.clock = '2026-12-18 10:00+00';
+CALL hand_over('{341,342,343,344}', 'time_to_first_touch');
+SET leadflow.clock = '2026-12-18 11:00+00';
+BEGIN;
+CALL act('{341}', 'call');
+SAVEPOINT s;
+CALL act('{342}', 'call');
+SELECT leadflow.pause_sla(343);
+CALL to_stage('{344}', 'rejected', 'no_need');
+ROLLBACK TO s;
+SELECT leadflow.pause_sla(344, '2026-12-18 12:00+00');
+SAVEPOINT s;
+CALL hand_over('{345}', 'time_to_first_touch');
+UPDATE leadflow.sla_policies SET target = '1 hour' WHERE name = 'time_to_first_touch';
+CALL act('{343}', 'call');
+SELECT * FROM clocks('time_to_first_touch', $$
+	342 warning 18/10:00 18/11:00 -
+	344 warning 18/10:00 18/11:00 -
+	345 running 18/11:00 18/12:00 -$$);
+ROLLBACK TO s;
+RELEASE s;
+COMMIT;
+SELECT * FROM clocks('time_to_first_touch', $$
+	341 met     18/10:00 18/14:00 18/11:00
+	342 running 18/10:00 18/14:00 -
+	343 running 18/10:00 18/14:00 -
+	344 paused  18/10:00 18/15:00 -
+	345 none$$);
+SELECT * FROM leadflow.verify();
