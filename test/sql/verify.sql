@@ -212,7 +212,7 @@ SELECT * FROM leadflow.verify();
 :found
 :damage UPDATE leadflow.score_state SET watch = watch # 1 WHERE lead_id = 3;
 :found
-:damage UPDATE leadflow.score_state SET watch = watch # 2 WHERE lead_id = 3;
+:damage UPDATE leadflow.score_state SET watch = watch # 2 WHERE lead_id = 6;
 :found
 :damage UPDATE leadflow.score_state SET watch = watch # 4 WHERE lead_id = 6;
 :found
@@ -255,6 +255,45 @@ SELECT * FROM leadflow.verify();
 :damage UPDATE leadflow.sla_clocks SET started_at = started_at + interval '1 s' WHERE lead_id = 1 AND metric = 'time_to_accept';
 :found
 :damage UPDATE leadflow.sla_clocks SET lead_id = -1 WHERE lead_id = 1 AND metric = 'time_to_accept';
+:found
+-- ... that run, were paused for an hour and changed hands
+SET leadflow.clock = '2026-03-23 09:00Z';	-- a Monday
+INSERT INTO leadflow.team_members (id, full_name, email, team, calendar_id)
+SELECT 916, 'Una', 'una@example.com', 'sales', c.id FROM leadflow.calendars c WHERE c.name = 'office';
+INSERT INTO leadflow.sla_policies (id, name, metric, target, warn_fraction) VALUES (943, 'answer', 'next_response', '8 hours', .5);
+INSERT INTO leadflow.leads (id, email) VALUES (9, 'nine@x.example');
+UPDATE leadflow.leads SET stage = 'mql' WHERE id = 9;
+UPDATE leadflow.leads SET stage = 'sql', owner_id = 912 WHERE id = 9;
+INSERT INTO leadflow.activities (lead_id, id, kind) VALUES (9, '00000000-0000-0000-0009-000000000001', 'contact_request');
+SET leadflow.clock = '2026-03-23 10:00Z';
+INSERT INTO leadflow.activities (lead_id, id, kind) VALUES (9, '00000000-0000-0000-0009-000000000002', 'contact_request');
+SELECT leadflow.pause_sla(9, '2026-03-23 11:00Z');
+SET leadflow.clock = '2026-03-23 12:00Z';
+UPDATE leadflow.leads SET owner_id = 916 WHERE id = 9;
+-- two hours by then, six of Una's office are left
+SELECT c.metric, c.state, c.member_id, c.carried, c.counted_from, c.due_at, c.warn_at FROM leadflow.sla_clocks c WHERE c.lead_id = 9 ORDER BY c.id;
+SELECT * FROM leadflow.verify();
+:damage DELETE FROM leadflow.sla_pauses;
+:found
+:damage UPDATE leadflow.sla_pauses SET until = until + interval '1 min';
+:found
+:damage UPDATE leadflow.sla_clocks SET carried = carried + interval '1 min' WHERE lead_id = 9 AND metric = 'next_response';
+:found
+:damage UPDATE leadflow.sla_clocks SET calendar_id = NULL WHERE lead_id = 9 AND metric = 'next_response';
+:found
+:damage UPDATE leadflow.sla_clocks SET warn_at = NULL WHERE lead_id = 9 AND metric = 'next_response';
+:found
+:damage UPDATE leadflow.sla_clocks SET due_at = due_at + interval '1 us' WHERE lead_id = 9 AND metric = 'next_response';
+:found
+:damage UPDATE leadflow.sla_clocks SET member_id = 912 WHERE lead_id = 9 AND stopped_at IS NULL;
+:found
+:damage UPDATE leadflow.sla_clocks SET member_id = 911 WHERE lead_id = 1;
+:found
+:damage UPDATE leadflow.sla_clocks SET activity_id = '00000000-0000-0000-0009-000000000002', started_at = '2026-03-23 10:00Z' WHERE lead_id = 9 AND metric = 'next_response';
+:found
+:damage INSERT INTO leadflow.sla_clocks (lead_id, id, policy_id, metric, member_id, state, started_at, due_at, warn_at, calendar_id, target, warn_after, counted_from, carried, activity_id) SELECT lead_id, 1000000, policy_id, metric, member_id, state, started_at, due_at, warn_at, calendar_id, target, warn_after, counted_from, carried, activity_id FROM leadflow.sla_clocks WHERE lead_id = 9 AND metric = 'next_response';
+:found
+:damage UPDATE leadflow.activities SET voided_at = '2026-03-23', void_reason = 'bot' WHERE id = '00000000-0000-0000-0009-000000000001';
 :found
 
 -- credits
