@@ -873,7 +873,7 @@ BEGIN
 		SELECT DISTINCT ON (k.id) k.id, h.entered_at AS at
 		FROM clock k
 		JOIN history h ON h.lead_id = k.lead_id AND (h.id = k.history_id
-			OR (h.merged_from IS DISTINCT FROM k.merged_from AND h.entered_at = k.started_at))
+			OR ((h.merged_from IS NOT NULL OR k.merged_from IS NOT NULL) AND h.entered_at = k.started_at))
 		WHERE CASE k.metric
 			WHEN 'time_to_handoff' THEN h.to_stage = 'mql'
 			WHEN 'time_to_nurture' THEN h.to_stage = 'rejected' OR h.category = 'lost'

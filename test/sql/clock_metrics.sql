@@ -739,9 +739,9 @@ SELECT * FROM clocks('time_to_first_touch', $$
 	234 breached 07/10:00 07/11:00 09/09:00
 	235 breached 07/10:00 07/11:00 09/09:00
 	236 breached 07/10:00 07/11:00 07/12:00$$);
--- "A breach that comes of it is announced by the next sweep."
+-- What a restatement finds is on record, and no news.
 SELECT * FROM leadflow.check_sla();
-SELECT * FROM told();	-- 231 232 234 235 236
+SELECT * FROM told();	-- nobody
 SELECT * FROM leadflow.check_sla();
 SELECT * FROM leadflow.verify();
 SELECT leadflow.restate_sla('2026-10-01', '2026-09-01');
