@@ -151,6 +151,9 @@ owner_at(const Ownership *owners, int n, TimestampTz started_at, TimestampTz at,
 
 	for (int i = 0; i < n && (owners[i].from <= at || owners[i].from <= started_at); i++)
 	{
+		/* it leaves sales' hands just then */
+		if (!owners[i].recorded && owners[i].from == at)
+			continue;
 		then = &owners[i];
 		if (owners[i].from < at || owners[i].from <= started_at)
 			before = then;
@@ -755,6 +758,7 @@ clock_moves(const Move *moves, int n)
 	int			nstarting = 0;
 	int			nleft = 0;
 	int			ntouched = 0;
+	TimestampTz now = clock_now();
 	EngineContext engine;
 
 	settling.open = config->nof[NEXT_RESPONSE] > 0 || config->nof[TIME_TO_REVIEW] > 0;
@@ -762,10 +766,12 @@ clock_moves(const Move *moves, int n)
 	{
 		const Move *move = &moves[i];
 
-		if (config->npolicies > 0 && move->from_stage && stirs(config, move))
+		/* dated back, it may say who had the lead when a clock stopped */
+		if (config->npolicies > 0 && move->from_stage && (move->at < now || stirs(config, move)))
 		{
 			left[nleft++] = move->lead_id;
 			settling.from = Min(settling.from, move->at);
+			settling.closed |= move->at < now;
 		}
 		if (config->npolicies > 0 && starts_any(config, move))
 			starting[nstarting++] = move;
@@ -786,6 +792,7 @@ clock_moves(const Move *moves, int n)
 		if (config->npolicies > 0)
 		{
 			settling.touches = true;
+			settling.closed = false;
 			settle(&settling, touched, ntouched);
 		}
 	}
