@@ -21,6 +21,13 @@ SET leadflow.clock = '2026-03-02 09:00Z';
 INSERT INTO leadflow.team_members (id, full_name, email, team, calendar_id) VALUES
 	(1, 'Sam', 'sam@our.example', 'sales', NULL), (2, 'Sue', 'sue@our.example', 'sales', 2), (3, 'Mia', 'mia@our.example', 'marketing', NULL),
 	(4, 'Max', 'max@our.example', 'marketing', NULL), (5, 'Moe', 'moe@our.example', 'marketing', NULL);
+-- a promise of each kind that a clock is kept for
+INSERT INTO leadflow.sla_policies (name, metric, target, calendar_id, warn_fraction)
+SELECT m, m, '9 hours', c.id, 0.5
+FROM unnest('{time_to_handoff,time_to_first_contact,time_to_nurture,next_response,time_in_stage,time_to_review}'::text[]) WITH ORDINALITY p (m, n)
+LEFT JOIN leadflow.calendars c ON c.name = 'office' AND n % 3 = 0;
+INSERT INTO leadflow.sla_policies (name, metric, target_count, within) VALUES ('attempts', 'attempts', 2, '20 hours');
+UPDATE leadflow.sla_policies SET calendar_id = NULL WHERE metric = 'time_to_accept';
 -- at times nobody is there, and leads wait
 INSERT INTO leadflow.absences (member_id, during)
 SELECT m, tstzrange(d, d + interval '20 hours') FROM generate_series(timestamptz '2026-03-03', '2026-05-01', '60 hours') d, unnest('{1,2}'::bigint[]) m;
@@ -74,6 +81,10 @@ BEGIN
 		PERFORM leadflow.claim_next('sales', pick('sam@our.example', 'sue@our.example'));
 	ELSIF n < 0.86 THEN
 		PERFORM leadflow.reserve_contact(lead, 'email');
+	ELSIF n < 0.865 THEN
+		PERFORM leadflow.pause_sla(lead, CASE WHEN random() < 0.5 THEN leadflow.now() + interval '7 hours' END);
+	ELSIF n < 0.87 THEN
+		PERFORM leadflow.resume_sla(lead);
 	ELSIF n < 0.88 THEN
 		PERFORM leadflow.ack_notifications(ARRAY(SELECT id FROM leadflow.claim_notifications(3, 'c')));
 	ELSE
