@@ -37,10 +37,21 @@ enters_mql(const Move *move)
 }
 
 static bool
+ends_marketing(const Move *move)
+{
+	return is(move->to_stage, "lead") || !is(move->to_category, "marketing");
+}
+
+static bool
 leaves_marketing(const Move *move)
 {
-	return is(move->from_category, "marketing") &&
-		(is(move->to_stage, "lead") || !is(move->to_category, "marketing"));
+	return is(move->from_category, "marketing") && ends_marketing(move);
+}
+
+static bool
+enters_sales(const Move *move)
+{
+	return with_sales(move->to_category) || is(move->to_category, "won");
 }
 
 static bool
@@ -50,15 +61,34 @@ is_handed_over(const Move *move)
 }
 
 static bool
+ends_handoff(const Move *move)
+{
+	return !is(move->to_category, "handoff");
+}
+
+static bool
 leaves_handoff(const Move *move)
 {
-	return is(move->from_category, "handoff") && !is(move->to_category, "handoff");
+	return is(move->from_category, "handoff") && ends_handoff(move);
+}
+
+/* What the system or an administrator takes back was not decided. */
+static bool
+decides(const Move *move)
+{
+	return !is(move->to_category, "marketing") || is(move->team, "sales") || is(move->team, "leadership");
+}
+
+static bool
+ends_sales(const Move *move)
+{
+	return !with_sales(move->to_category) || is_handed_over(move);
 }
 
 static bool
 leaves_sales(const Move *move)
 {
-	return with_sales(move->from_category) && (!with_sales(move->to_category) || is_handed_over(move));
+	return with_sales(move->from_category) && ends_sales(move);
 }
 
 static bool
@@ -74,6 +104,12 @@ was_put_off(const Move *move)
 }
 
 static bool
+is_nurtured(const Move *move)
+{
+	return is(move->to_stage, "nurture");
+}
+
+static bool
 enters_work(const Move *move)
 {
 	return !is(move->to_category, "won") && !is(move->to_category, "lost") && !is(move->to_category, "out");
@@ -86,23 +122,29 @@ leaves_stage(const Move *move)
 }
 
 static bool
+any_move(const Move *move)
+{
+	return true;
+}
+
+static bool
 leaves_play(const Move *move)
 {
 	return is(move->to_category, "recycle") || is(move->to_category, "lost") || is(move->to_category, "out") ||
 		(with_sales(move->from_category) && !with_sales(move->to_category) && !is(move->to_category, "won"));
 }
 
-/* By ClockMetric.  What stops a clock, and how, is said in the view leadflow._clock_facts. */
+/* By ClockMetric.  The view leadflow._clock_facts says the same of what stops a clock, and how. */
 const ClockRule clock_rules[CLOCK_METRICS] = {
-	{"time_to_handoff", false, false, enters_mql, leaves_marketing},
-	{"time_to_accept", false, true, is_handed_over, leaves_handoff},
-	{"time_to_first_touch", true, true, is_handed_over, leaves_sales},
-	{"time_to_first_contact", true, true, is_handed_over, leaves_sales},
-	{"time_to_nurture", false, false, is_put_off, was_put_off},
-	{"attempts", true, true, is_handed_over, leaves_sales},
-	{"next_response", true, false, NULL, leaves_play},
-	{"time_in_stage", false, false, enters_work, leaves_stage},
-	{"time_to_review", false, false, NULL, NULL}
+	{"time_to_handoff", false, false, enters_mql, leaves_marketing, ends_marketing, enters_sales},
+	{"time_to_accept", false, true, is_handed_over, leaves_handoff, ends_handoff, decides},
+	{"time_to_first_touch", true, true, is_handed_over, leaves_sales, ends_sales, NULL},
+	{"time_to_first_contact", true, true, is_handed_over, leaves_sales, ends_sales, NULL},
+	{"time_to_nurture", false, false, is_put_off, was_put_off, any_move, is_nurtured},
+	{"attempts", true, true, is_handed_over, leaves_sales, ends_sales, NULL},
+	{"next_response", true, false, NULL, leaves_play, leaves_play, NULL},
+	{"time_in_stage", false, false, enters_work, leaves_stage, any_move, any_move},
+	{"time_to_review", false, false, NULL, NULL, NULL, NULL}
 };
 
 int

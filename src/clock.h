@@ -30,7 +30,9 @@ typedef struct ClockRule
 	bool		touches;		/* activities stop it */
 	bool		with_sales;		/* it runs only while sales has the lead */
 	bool		(*starts) (const Move *move);	/* does it?  NULL = no move does */
-	bool		(*ends) (const Move *move); /* may it?  NULL = likewise */
+	bool		(*ends) (const Move *move); /* may it, if one runs?  NULL = likewise */
+	bool		(*stops) (const Move *move);	/* does the first such after its start?  NULL = likewise */
+	bool		(*answers) (const Move *move);	/* is that what it waits for?  NULL = no */
 } ClockRule;
 
 extern const ClockRule clock_rules[CLOCK_METRICS];

@@ -14,11 +14,14 @@
 #include "storage/bufmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "clock_rows.h"
 #include "compat.h"
+#include "model_store.h"
 #include "row_lock.h"
 #include "spi.h"
 #include "stage_store.h"
@@ -62,40 +65,282 @@ interval_of(int64 usecs)
 
 /* ---- reading ------------------------------------------------------------- */
 
+/* A row of a lead's history. */
+typedef struct Passage
+{
+	int64		lead_id;
+	int64		merged_from;
+	int64		id;
+	TimestampTz left_at;		/* DT_NOEND = it stands there */
+	Move		move;
+} Passage;
+
+static int
+compare_passages(const void *a, const void *b)
+{
+	const Passage *x = a;
+	const Passage *y = b;
+
+	if (x->lead_id != y->lead_id)
+		return compare_ids(&x->lead_id, &y->lead_id);
+	return x->move.at != y->move.at ? (x->move.at < y->move.at ? -1 : 1) : compare_ids(&x->id, &y->id);
+}
+
+static const char *
+category_of(const Lifecycle *lifecycle, const char *stage)
+{
+	const Stage *found = stage ? stage_find(lifecycle, stage) : NULL;
+
+	return found ? found->category : NULL;
+}
+
+static Passage *
+history_read(Datum leads, Snapshot snapshot, int *n)
+{
+	static EngineStatement statement = {
+		"SELECT lead_id, merged_from, id, left_at, entered_at, from_stage, to_stage, team"
+		" FROM leadflow.stage_history WHERE lead_id = ANY ($1)",
+		1, {INT8ARRAYOID}
+	};
+	const Lifecycle *lifecycle = &stage_config()->lifecycle;
+	Passage    *history;
+
+	*n = (int) engine_query_at(&statement, &leads, NULL, snapshot);
+	history = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Passage) * Max(*n, 1));
+	for (int r = 0; r < *n; r++)
+	{
+		Passage    *passage = &history[r];
+
+		passage->lead_id = spi_int64(r, 1);
+		passage->merged_from = spi_int64(r, 2);
+		passage->id = spi_int64(r, 3);
+		passage->left_at = spi_time(r, 4);
+		passage->move = (Move) {
+			.lead_id = passage->lead_id, .at = spi_time(r, 5),
+			.from_stage = spi_text(r, 6), .to_stage = spi_text(r, 7), .team = spi_text(r, 8)
+		};
+		passage->move.from_category = category_of(lifecycle, passage->move.from_stage);
+		passage->move.to_category = category_of(lifecycle, passage->move.to_stage);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	qsort(history, *n, sizeof(Passage), compare_passages);
+	return history;
+}
+
+/* An activity that a clock may wait for. */
+typedef struct Touch
+{
+	int64		lead_id;
+	TimestampTz at;
+	const ActivityKind *kind;
+} Touch;
+
+static int
+compare_touches(const void *a, const void *b)
+{
+	const Touch *x = a;
+	const Touch *y = b;
+
+	if (x->lead_id != y->lead_id)
+		return compare_ids(&x->lead_id, &y->lead_id);
+	return x->at < y->at ? -1 : x->at > y->at;
+}
+
+static Touch *
+touches_read(Datum leads, TimestampTz from, Snapshot snapshot, int *n)
+{
+	static EngineStatement statement = {
+		"SELECT lead_id, occurred_at, kind FROM leadflow.activities"
+		" WHERE lead_id = ANY ($1) AND occurred_at >= $2 AND voided_at IS NULL AND kind = ANY ($3)",
+		3, {INT8ARRAYOID, TIMESTAMPTZOID, TEXTARRAYOID}
+	};
+	const Model *model = model_active();
+	const char **names = palloc_array(const char *, hash_get_num_entries(model->kinds) + 1);
+	HASH_SEQ_STATUS scan;
+	ActivityKind *kind;
+	int			nnames = 0;
+	Touch	   *touches;
+
+	hash_seq_init(&scan, model->kinds);
+	while ((kind = hash_seq_search(&scan)) != NULL)
+	{
+		if (kind->role == ROLE_SALES_TOUCH || kind->two_way)
+			names[nnames++] = kind->name;
+	}
+	*n = (int) engine_query_at(&statement, (Datum[]) {leads, TimestampTzGetDatum(from), text_array(names, nnames)}, NULL,
+							   snapshot);
+	touches = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Touch) * Max(*n, 1));
+	for (int r = 0; r < *n; r++)
+	{
+		const char *name = spi_text(r, 3);
+
+		touches[r] = (Touch) {spi_int64(r, 1), spi_time(r, 2), model_kind(model, name, strlen(name))};
+	}
+	SPI_freetuptable(SPI_tuptable);
+	qsort(touches, *n, sizeof(Touch), compare_touches);
+	return touches;
+}
+
+static bool
+is_waited_for(ClockMetric metric, const ActivityKind *kind)
+{
+	switch (metric)
+	{
+		case TIME_TO_FIRST_CONTACT:
+			return kind->two_way;
+		case NEXT_RESPONSE:
+			return kind->role == ROLE_SALES_TOUCH || (kind->two_way && !kind->expects_reply);
+		default:
+			return kind->role == ROLE_SALES_TOUCH;
+	}
+}
+
+/* A case of review ends its clock. */
+static void
+review_read(ClockFact *fact, Snapshot snapshot)
+{
+	static EngineStatement statement = {
+		"SELECT closed_at, closed_by = 'votes' FROM leadflow.reviews WHERE id = $1", 1, {INT8OID}
+	};
+
+	if (engine_query_at(&statement, (Datum[]) {Int64GetDatum(fact->clock.review_id)}, NULL, snapshot) > 0)
+	{
+		fact->stopped_at = spi_time(0, 1);
+		fact->answered = spi_bool(0, 2);
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* The move that ends it, of the rows of its lead; a duplicate's history ends when it is merged. */
+static void
+find_end(ClockFact *fact, const Passage *history, int n)
+{
+	const Clock *clock = &fact->clock;
+	const ClockRule *rule = &clock_rules[clock->metric];
+	TimestampTz merged_at = DT_NOBEGIN;
+
+	for (int i = 0; i < n; i++)
+	{
+		const Passage *passage = &history[i];
+
+		if (passage->merged_from != clock->merged_from)
+			continue;
+		if (!TIMESTAMP_IS_NOEND(passage->left_at))
+			merged_at = Max(merged_at, passage->left_at);
+		if (rule->stops == NULL || !rule->stops(&passage->move) ||
+			(clock->metric == NEXT_RESPONSE ? passage->move.at < clock->started_at :
+			 clock->history_id == 0 || passage->id <= clock->history_id))
+			continue;
+		/* one that came from a duplicate may have started later than this history goes on */
+		fact->stopped_at = Max(passage->move.at, clock->started_at);
+		fact->answered = rule->answers && rule->answers(&passage->move);
+		return;
+	}
+	if (clock->merged_from && TIMESTAMP_IS_NOEND(fact->stopped_at) && !TIMESTAMP_IS_NOBEGIN(merged_at))
+		fact->stopped_at = merged_at;
+}
+
+/* The touch that it waits for, of those of its lead: up to its end. */
+static void
+find_touch(ClockFact *fact, const Touch *touches, int n)
+{
+	const Clock *clock = &fact->clock;
+	int			count = Max(clock->target_count, 1);
+
+	for (int i = 0; i < n && touches[i].at <= fact->stopped_at; i++)
+	{
+		if (touches[i].at < clock->started_at || !is_waited_for(clock->metric, touches[i].kind) || --count > 0)
+			continue;
+		fact->stopped_at = touches[i].at;
+		fact->answered = true;
+		return;
+	}
+}
+
+/* What stopped the clocks, in order of leads: the view leadflow._clock_facts says the same, but is long to start. */
+static void
+find_stops(ClockFact *facts, const TimestampTz *erased_at, int n)
+{
+	IdSet		leads = {0};
+	TimestampTz from = DT_NOEND;
+	Snapshot	snapshot = engine_snapshot();
+	Datum		array;
+	int			nhistory;
+	int			ntouches = 0;
+	Passage    *history;
+	Touch	   *touches = NULL;
+
+	for (int f = 0; f < n; f++)
+	{
+		if (leads.n == 0 || leads.ids[leads.n - 1] != facts[f].clock.lead_id)
+			ids_add(&leads, facts[f].clock.lead_id);
+		if (clock_rules[facts[f].clock.metric].touches)
+			from = Min(from, facts[f].clock.started_at);
+	}
+	array = int8_array(leads.ids, leads.n);
+	snapshot = RegisterSnapshot(snapshot);
+	history = history_read(array, snapshot, &nhistory);
+	if (!TIMESTAMP_IS_NOEND(from))
+		touches = touches_read(array, from, snapshot, &ntouches);
+
+	for (int f = 0, h = 0, t = 0; f < n; f++)
+	{
+		ClockFact  *fact = &facts[f];
+		int64		lead_id = fact->clock.lead_id;
+		int			last_h;
+		int			last_t;
+
+		CHECK_FOR_INTERRUPTS();
+		while (h < nhistory && history[h].lead_id < lead_id)
+			h++;
+		while (t < ntouches && touches[t].lead_id < lead_id)
+			t++;
+		for (last_h = h; last_h < nhistory && history[last_h].lead_id == lead_id; last_h++)
+			;
+		for (last_t = t; last_t < ntouches && touches[last_t].lead_id == lead_id; last_t++)
+			;
+		fact->stopped_at = DT_NOEND;
+		fact->answered = false;
+		if (fact->clock.review_id)
+			review_read(fact, snapshot);
+		find_end(fact, &history[h], last_h - h);
+		/* nobody is to be answered who was erased */
+		if (erased_at[f] < fact->stopped_at)
+		{
+			fact->stopped_at = Max(erased_at[f], fact->clock.started_at);
+			fact->answered = false;
+		}
+		if (clock_rules[fact->clock.metric].touches)
+			find_touch(fact, &touches[t], last_t - t);
+	}
+	UnregisterSnapshot(snapshot);
+}
+
 ClockFact *
 clocks_read(const int64 *leads, int n, TimestampTz from, bool touches, int *found)
 {
-	/* mostly there are none, and what stopped them takes a plan that is long to start */
-	static EngineStatement open = {
-		"SELECT id FROM leadflow.sla_clocks WHERE lead_id = ANY ($1) AND (stopped_at IS NULL OR stopped_at >= $2)"
-		" AND (NOT $3 OR metric IN ('time_to_first_touch', 'time_to_first_contact', 'attempts', 'next_response'))",
+	static EngineStatement statement = {
+		"SELECT c.lead_id, c.id, c.policy_id, c.metric, c.state, c.member_id, c.started_at, c.stopped_at, c.due_at, c.warn_at,"
+		" c.warned_at IS NOT NULL, c.breached_at IS NOT NULL, c.calendar_id, c.merged_from, c.target, c.warn_after,"
+		" c.target_count, c.counted_from, c.carried, c.activity_id, c.history_id, c.review_id, l.owner_id, l.erased_at"
+		" FROM leadflow.sla_clocks c JOIN leadflow.leads l ON l.id = c.lead_id"
+		" WHERE c.lead_id = ANY ($1) AND (c.stopped_at IS NULL OR c.stopped_at >= $2)"
+		" AND (NOT $3 OR c.metric IN ('time_to_first_touch', 'time_to_first_contact', 'attempts', 'next_response'))"
+		" ORDER BY c.lead_id, c.id",
 		3, {INT8ARRAYOID, TIMESTAMPTZOID, BOOLOID}
 	};
-	static EngineStatement statement = {
-		"SELECT lead_id, clock_id, policy_id, metric, state, member_id, started_at, kept_stopped_at, due_at, warn_at,"
-		" warned_at IS NOT NULL, breached_at IS NOT NULL, calendar_id, merged_from, target, warn_after,"
-		" target_count, counted_from, carried, activity_id, stopped_at, answered, owner_id"
-		" FROM leadflow._clock_facts WHERE clock_id = ANY ($1) ORDER BY lead_id, clock_id",
-		1, {INT8ARRAYOID}
-	};
-	MemoryContext caller = CurrentMemoryContext;
 	Datum		values[3] = {int8_array(leads, n), TimestampTzGetDatum(from), BoolGetDatum(touches)};
 	ClockFact  *facts;
-	IdSet		clocks = {0};
+	TimestampTz *erased_at;
 
-	*found = (int) engine_query(&open, values, NULL);
-	for (int r = 0; r < *found; r++)
-		ids_add(&clocks, spi_int64(r, 1));
-	SPI_freetuptable(SPI_tuptable);
+	*found = (int) engine_query(&statement, values, NULL);
 	if (*found == 0)
 		return NULL;
-	values[0] = int8_array(clocks.ids, clocks.n);
-	*found = (int) engine_query(&statement, values, NULL);
-	facts = MemoryContextAllocHuge(caller, sizeof(ClockFact) * Max(*found, 1));
+	facts = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(ClockFact) * *found);
+	erased_at = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(TimestampTz) * *found);
 	for (int r = 0; r < *found; r++)
 	{
-		ClockFact  *fact = &facts[r];
-		Clock	   *clock = &fact->clock;
+		Clock	   *clock = &facts[r].clock;
 		int			metric;
 		bool		isnull;
 		Datum		value;
@@ -130,10 +375,13 @@ clocks_read(const int64 *leads, int n, TimestampTz from, bool touches, int *foun
 		clock->has_activity = !isnull;
 		if (!isnull)
 			clock->activity_id = *DatumGetUUIDP(value);
-		fact->stopped_at = spi_time(r, 21);
-		fact->answered = spi_bool(r, 22);
-		fact->owner_id = spi_int64(r, 23);
+		clock->history_id = spi_int64(r, 21);
+		clock->review_id = spi_int64(r, 22);
+		facts[r].owner_id = spi_int64(r, 23);
+		erased_at[r] = spi_time(r, 24);
 	}
+	SPI_freetuptable(SPI_tuptable);
+	find_stops(facts, erased_at, *found);
 	return facts;
 }
 

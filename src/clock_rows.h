@@ -50,7 +50,7 @@ typedef struct Clock
 	int			target_count;	/* 0 = no attempts */
 	TimestampTz counted_from;
 	int64		carried;
-	/* what started it: 0 = none; filled in for new ones alone, but for the activity */
+	/* what started it: 0 = none; the hand-off of new ones alone */
 	int64		handoff_id;
 	int64		history_id;
 	int64		review_id;

@@ -3,8 +3,8 @@
  *	  SLA clocks: leadflow.sla_clocks, and handoffs.first_touch_at/touches.
  *
  * A clock's policy is chosen when it starts and stays.  Everything else about it is a
- * function of the policy, its start, and facts of its lead: what stopped it (the view
- * leadflow._clock_facts), who had the lead, when it was paused.  So there is one way to
+ * function of the policy, its start, and facts of its lead: what stopped it (find_stops()
+ * in clock_rows.c), who had the lead, when it was paused.  So there is one way to
  * settle clocks, whatever happened (a move, a touch that is late, back-dated or
  * voided, a pause, a new owner): derive those of these leads anew and write what differs.
  * What a stopped clock was held to (target, calendar) stays, unless somebody restates it;
