@@ -386,28 +386,28 @@ clocks_read(const int64 *leads, int n, TimestampTz from, bool touches, int *foun
 }
 
 Inbound *
-inbounds_read(const int64 *leads, const TimestampTz *inbound_at, int n, TimestampTz from, int *found)
+inbounds_read(const int64 *leads, const TimestampTz *inbound_at, const TimestampTz *from, int n, int *found)
 {
 	/*
 	 * What was answered before, by the last answer before, is behind us.  The first answer to each is found in
 	 * one pass, however many wait for it.
 	 */
 	static EngineStatement statement = {
-		"SELECT w.lead_id, i.id, i.occurred_at, CASE WHEN i.answered_at <= n.ended_at THEN i.answered_at ELSE n.ended_at END,"
+		"SELECT w.lead_id, i.id, i.occurred_at, least(i.answered_at, n.ended_at),"
 		" coalesce(i.answered_at <= n.ended_at, false), l.owner_id,"
 		" (SELECT h.to_stage FROM leadflow.stage_history h"
 		"   WHERE h.lead_id = w.lead_id AND h.merged_from IS NULL AND h.entered_at <= i.occurred_at"
 		"   ORDER BY h.entered_at DESC, h.id DESC LIMIT 1)"
-		" FROM unnest($1, $2) AS w (lead_id, inbound_at)"
+		" FROM unnest($1, $2, $3) AS w (lead_id, inbound_at, waited_until)"
 		" CROSS JOIN LATERAL (SELECT least(w.inbound_at, min(c.started_at)) AS since FROM leadflow.sla_clocks c"
 		"  WHERE c.lead_id = w.lead_id AND c.metric = 'next_response') f"
 		" CROSS JOIN LATERAL (SELECT greatest("
 		"  (SELECT b.occurred_at FROM leadflow.activities b JOIN leadflow.activity_kinds k ON k.kind = b.kind"
 		"    AND (k.role = 'sales_touch' OR (k.two_way AND NOT k.expects_reply))"
-		"   WHERE b.lead_id = w.lead_id AND b.voided_at IS NULL AND b.occurred_at < $3 ORDER BY b.occurred_at DESC LIMIT 1),"
+		"   WHERE b.lead_id = w.lead_id AND b.voided_at IS NULL AND b.occurred_at < w.waited_until ORDER BY b.occurred_at DESC LIMIT 1),"
 		"  (SELECT max(h.entered_at) FROM leadflow.stage_history h JOIN leadflow.stages s ON s.name = h.to_stage"
 		"    AND s.category IN ('recycle', 'lost', 'out')"
-		"   WHERE h.lead_id = w.lead_id AND h.merged_from IS NULL AND h.entered_at < $3),"
+		"   WHERE h.lead_id = w.lead_id AND h.merged_from IS NULL AND h.entered_at < w.waited_until),"
 		"  '-infinity') AS at) o"
 		" JOIN leadflow.leads l ON l.id = w.lead_id"
 		" CROSS JOIN LATERAL ("
@@ -426,12 +426,12 @@ inbounds_read(const int64 *leads, const TimestampTz *inbound_at, int n, Timestam
 		"  WHERE h.lead_id = w.lead_id AND h.merged_from IS NULL AND h.entered_at >= i.occurred_at"
 		"   AND (s.category IN ('recycle', 'lost', 'out')"
 		"    OR (b.category IN ('handoff', 'sales') AND s.category NOT IN ('handoff', 'sales', 'won')))) n"
-		" WHERE i.expects_reply"
+		" WHERE i.expects_reply AND least(i.answered_at, n.ended_at) >= w.waited_until"
 		" ORDER BY w.lead_id, i.occurred_at, i.id",
-		3, {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID}
+		3, {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID}
 	};
 	MemoryContext caller = CurrentMemoryContext;
-	Datum		values[3] = {int8_array(leads, n), time_array(inbound_at, n), TimestampTzGetDatum(from)};
+	Datum		values[3] = {int8_array(leads, n), time_array(inbound_at, n), time_array(from, n)};
 	Inbound    *inbounds;
 
 	*found = (int) engine_query(&statement, values, NULL);

@@ -92,7 +92,7 @@ typedef struct Inbound
  * Those that had to wait until "from" or longer, by lead and time: since the first that the lead
  * has a clock for, or "inbound_at" (DT_NOEND = there is none).
  */
-extern Inbound *inbounds_read(const int64 *leads, const TimestampTz *inbound_at, int n, TimestampTz from, int *found);
+extern Inbound *inbounds_read(const int64 *leads, const TimestampTz *inbound_at, const TimestampTz *from, int n, int *found);
 
 /* From then on the lead was theirs. */
 typedef struct Ownership

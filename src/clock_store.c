@@ -462,6 +462,7 @@ compare_episodes(const Settling *settling, const int64 *leads, int n, const Cloc
 {
 	const SlaConfig *config = settling->config;
 	TimestampTz *inbound_at = palloc_array(TimestampTz, n);
+	TimestampTz *from = palloc_array(TimestampTz, n);
 	int64	   *looked = palloc_array(int64, n);
 	int			nlooked = 0;
 	Inbound    *inbounds;
@@ -472,7 +473,6 @@ compare_episodes(const Settling *settling, const int64 *leads, int n, const Cloc
 	int			ndocuments;
 	int			count = 0;
 	int			f = 0;
-	TimestampTz from = settling->from;
 	IdSet		kept = {0};
 
 	*nfresh = 0;
@@ -480,6 +480,7 @@ compare_episodes(const Settling *settling, const int64 *leads, int n, const Cloc
 	{
 		bool		any = false;
 
+		from[nlooked] = settling->from;
 		while (f < nfacts && facts[f].clock.lead_id < leads[i])
 			f++;
 		for (int g = f; g < nfacts && facts[g].clock.lead_id == leads[i]; g++)
@@ -488,7 +489,7 @@ compare_episodes(const Settling *settling, const int64 *leads, int n, const Cloc
 				continue;
 			any = true;
 			/* an answer that the flush will come to is seen already */
-			from = Min(from, facts[g].stopped_at);
+			from[nlooked] = Min(from[nlooked], facts[g].stopped_at);
 		}
 		inbound_at[nlooked] = settling->news ? settling->news[i].inbound_at : DT_NOEND;
 		if (any || !TIMESTAMP_IS_NOEND(inbound_at[nlooked]))
@@ -496,7 +497,7 @@ compare_episodes(const Settling *settling, const int64 *leads, int n, const Cloc
 	}
 	if (nlooked == 0)
 		return NULL;
-	inbounds = inbounds_read(looked, inbound_at, nlooked, from, &ninbounds);
+	inbounds = inbounds_read(looked, inbound_at, from, nlooked, &ninbounds);
 	f = 0;
 	fresh = palloc_array(const Inbound *, ninbounds + 1);
 	for (int i = 0; i < ninbounds;)

@@ -411,6 +411,23 @@ SELECT * FROM clocks('next_response', $$
 	88 met       20/10:00 20/14:00 20/13:00$$);
 SELECT * FROM leadflow.verify();
 
+-- Taken back to marketing: what was asked before needs no answer, what is asked afterwards is asked once.
+SET leadflow.clock = '2026-07-21 09:30+00';
+CALL hand_over('{400}', 'next_response');
+SET leadflow.clock = '2026-07-21 10:00+00';
+CALL act('{400}', 'question');
+SET leadflow.clock = '2026-07-21 11:00+00';
+CALL to_stage('{400}', 'lead', 'mistake');
+SET leadflow.clock = '2026-07-21 12:00+00';
+CALL act('{400}', 'question');
+SET leadflow.clock = '2026-07-21 12:30+00';
+CALL act('{400}', 'question');
+CALL act('{400}', 'call');
+SELECT * FROM clocks('next_response', $$
+	400 cancelled 21/10:00 21/14:00 21/11:00
+	400 met       21/12:00 21/16:00 21/12:30$$);
+SELECT * FROM leadflow.verify();
+
 --
 -- time_in_stage: a stage is left. In lead 2 hours, in accepted 4; neither won nor imports have one. Monday 10:00.
 --
