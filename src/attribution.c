@@ -1,83 +1,404 @@
 /*-------------------------------------------------------------------------
  * attribution.c
- *	  Sharing a deal among its touches: weights, and the split to the cent.
+ *	  Models of sharing a conversion among its touches: what they are made of,
+ *	  and the weights they give.
  *
- * Weights.  A rule gives each touch a share of the conversion.  Touches after
- * the conversion weigh nothing, one at that very instant counts.  The order is
- * that of time; of touches at the same instant the one further to the left in
- * the array comes first.
+ * Touches after the conversion weigh nothing, one at that very instant counts;
+ * below, "touches" are those that count.  Their order is that of time; of
+ * touches at the same instant the one further to the left in the array comes
+ * first.
  *
- * Split.  The amount is counted in units of 10^-scale.  A touch's quota is
- * units * weight / sum of weights; it gets the whole units of it, and the units
- * that are left over go one each to the largest remainders, ties to the earlier
- * position (largest remainder, or Hamilton's method).  The amount's sign is put
- * aside first, so -50 is shared exactly as 50 is.
+ * Parts.  A model of positions has up to four anchors (first, lead_created,
+ * opportunity, last) and a middle, each with a weight.  An anchor lies on one
+ * touch: the first, the last, or the last at or before an event; it is missing
+ * where the event is unknown or no touch is that early.  The middle is every
+ * touch without an anchor, and is missing where there is none.  A touch earns
+ * the weights of all anchors that lie on it, a touch of the middle an equal part
+ * of that one's; the sum of the parts that are present is made 1.  Where it is 0,
+ * all touches share equally.
  *
- * All of it is integer or numeric arithmetic: no rounding error, whatever the
- * amount.  A weight is read as the shortest decimal that stands for it, as it
- * prints, so that 0.3 and 0.1 mean three tenths and one tenth.  Remainders are
- * compared to nine decimals of a unit: 0.1 + 0.2 and 0.3 differ in
- * their last bit, and that must not decide who gets the cent.  (Such rounding
- * can't give a unit to a touch without weight: the remainders add up to the
- * units that are left, so there are at least as many above 10^-9.)
+ * Sums of weights come from a table, by the set of parts: 0.3 + 0.3 + 0.3 + 0.1
+ * is made to be 1 there, which it is not if added up from left to right, and
+ * who has all parts that are present gets exactly 1.
  *
- * Limits: scale 0 to 18.  O(n log n) numeric operations, and O(n) integer ones
- * where all weights that are not 0 are equal (the common models) and the units
- * fit 63 bits.
+ * Decay.  2^(-age / half-life) is normalised, so ages may be counted from the
+ * last touch instead of the conversion: nothing underflows to a path without
+ * weight then, and a conversion at infinity needs no rule of its own.  Infinitely
+ * far from the last touch weighs 0.
+ *
+ * O(n) for every model.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "catalog/pg_type.h"
+#include "common/int.h"
 #include "fmgr.h"
-#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/float.h"
+#include "utils/datetime.h"
 #include "utils/timestamp.h"
 
 #include "attribution.h"
 
-#define MAX_SCALE 18
-#define REMAINDER_DECIMALS 9
+/* Kinds of model; parts with their defaults, -1 = none. */
+static const struct
+{
+	const char *name;
+	AttributionKind kind;
+	double		parts[PART_COUNT];
+}			kinds[] = {
+	{"first_touch", FIRST_TOUCH},
+	{"last_touch", LAST_TOUCH},
+	{"last_non_direct", LAST_NON_DIRECT},
+	{"linear", LINEAR},
+	{"time_decay", TIME_DECAY},
+	{"position_based", POSITIONS, {0.4, -1, -1, 0.4, 0.2}},
+	{"w_shaped", POSITIONS, {0.3, 0.3, 0.3, -1, 0.1}},
+	{"full_path", POSITIONS, {0.225, 0.225, 0.225, 0.225, 0.1}},
+	{"custom", POSITIONS, {-1, -1, -1, -1, -1}},
+	{"markov", MARKOV},
+	{"shapley", SHAPLEY},
+};
+
+static const char *const part_names[PART_COUNT] = {"first", "lead_created", "opportunity", "last", "middle"};
+
+#define DEFAULT_HALF_LIFE (7 * USECS_PER_DAY)
 
 /*
- * The first or the last touch.  Of several at one instant, the first is the
- * leftmost and the last the rightmost.
+ * Params.
  */
 static void
-single_touch(const TimestampTz *touched, int n, const Conversion *conversion, bool last,
-			 double *weights)
+refuse_param(const char *kind, const char *name, const char *problem)
 {
-	int			chosen = -1;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("parameter \"%s\" of attribution model %s %s", name, kind, problem)));
+}
+
+/* A number that is neither negative nor too large for a double precision. */
+static double
+param_number(const char *kind, const char *name, const JsonbValue *value)
+{
+	double		number;
+
+	if (value->type != jbvNumeric)
+		refuse_param(kind, name, "must be a number");
+	number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
+												NumericGetDatum(value->val.numeric)));
+	if (isinf(number) || isnan(number))
+		refuse_param(kind, name, "must be finite");
+	if (number < 0)
+		refuse_param(kind, name, "must not be negative");
+	return number;
+}
+
+/*
+ * An exact length in microseconds (1 day = 24 h).  Read here and not by
+ * interval_in(), whose errors are others.
+ */
+static int64
+param_length(const char *kind, const char *name, const JsonbValue *value)
+{
+	char		buffer[256];
+	char	   *fields[MAXDATEFIELDS];
+	int			types[MAXDATEFIELDS];
+	int			nfields;
+	int			type;
+	struct pg_itm_in itm = {0};
+	Interval	length;
+	char	   *text;
+	int64		days;
+	int64		result;
+	int			problem;
+
+	if (value->type != jbvString)
+		refuse_param(kind, name, "must be a text like \"7 days\"");
+	text = pnstrdup(value->val.string.val, value->val.string.len);
+	problem = ParseDateTime(text, buffer, sizeof(buffer), fields, types, MAXDATEFIELDS, &nfields);
+	/* what a sign in front applies to depends on the session's intervalstyle */
+	if (problem == 0 && nfields > 0 && fields[0][0] == '-')
+		refuse_param(kind, name, "must be greater than zero");
+	if (problem == 0)
+		problem = DecodeInterval(fields, types, nfields, INTERVAL_FULL_RANGE, &type, &itm);
+	if (problem == DTERR_BAD_FORMAT)
+		problem = DecodeISO8601Interval(text, &type, &itm);
+	if (problem != 0 || type != DTK_DELTA || itmin2interval(&itm, &length) != 0)
+		refuse_param(kind, name, "is not an interval");
+	pfree(text);
+
+	if (length.month != 0)
+		refuse_param(kind, name, "must not have months or years");
+	if (pg_mul_s64_overflow(length.day, USECS_PER_DAY, &days) ||
+		pg_add_s64_overflow(days, length.time, &result))
+		refuse_param(kind, name, "is too long");
+	if (result <= 0)
+		refuse_param(kind, name, "must be greater than zero");
+	return result;
+}
+
+static int
+param_order(const char *kind, const char *name, const JsonbValue *value)
+{
+	double		order = param_number(kind, name, value);
+
+	if (order != 1 && order != 2 && order != 3)
+		refuse_param(kind, name, "must be 1, 2 or 3");
+	return (int) order;
+}
+
+static void
+param_texts(const char *kind, const char *name, const JsonbValue *value, char ***texts, int *n)
+{
+	JsonbContainer *array = value->val.binary.data;
+
+	if (value->type != jbvBinary || !JsonContainerIsArray(array))
+		refuse_param(kind, name, "must be an array of texts");
+	*n = JsonContainerSize(array);
+	*texts = palloc(sizeof(char *) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+	{
+		JsonbValue *text = getIthJsonbValueFromContainer(array, i);
+
+		if (text->type != jbvString)
+			refuse_param(kind, name, "must be an array of texts");
+		(*texts)[i] = pnstrdup(text->val.string.val, text->val.string.len);
+	}
+}
+
+/* Which part the param of that name is the weight of; -1 = of none that the model may have. */
+static int
+find_part(int row, const char *name)
+{
+	bool		custom = strcmp(kinds[row].name, "custom") == 0;
+
+	for (int part = 0; part < PART_COUNT && kinds[row].kind == POSITIONS; part++)
+	{
+		if (strcmp(name, part_names[part]) == 0 && (custom || kinds[row].parts[part] >= 0))
+			return part;
+	}
+	return -1;
+}
+
+/* The hint of a param that the model doesn't have. */
+static const char *
+list_params(int row)
+{
+	StringInfoData list;
+
+	switch (kinds[row].kind)
+	{
+		case LAST_NON_DIRECT:
+			return "Its parameter is direct.";
+		case TIME_DECAY:
+			return "Its parameter is half_life.";
+		case MARKOV:
+			return "Its parameter is order.";
+		case POSITIONS:
+			break;
+		default:
+			return "It has none.";
+	}
+	initStringInfo(&list);
+	appendStringInfoString(&list, "Its parameters are ");
+	for (int part = 0; part < PART_COUNT; part++)
+	{
+		if (find_part(row, part_names[part]) >= 0)
+			appendStringInfo(&list, "%s%s", part == PART_FIRST ? "" : part == PART_MIDDLE ? " and " : ", ",
+							 part_names[part]);
+	}
+	appendStringInfoChar(&list, '.');
+	return list.data;
+}
+
+static void
+set_param(AttributionModel *model, int row, const char *name, const JsonbValue *value)
+{
+	const char *kind = kinds[row].name;
+	int			part = find_part(row, name);
+
+	if (part >= 0)
+		model->parts[part] = param_number(kind, name, value);
+	else if (model->kind == TIME_DECAY && strcmp(name, "half_life") == 0)
+		model->half_life = param_length(kind, name, value);
+	else if (model->kind == LAST_NON_DIRECT && strcmp(name, "direct") == 0)
+		param_texts(kind, name, value, &model->direct, &model->ndirect);
+	else if (model->kind == MARKOV && strcmp(name, "order") == 0)
+		model->order = param_order(kind, name, value);
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("attribution model %s has no parameter \"%s\"", kind, name),
+				 errhint("%s", list_params(row))));
+}
+
+static void
+set_params(AttributionModel *model, int row, JsonbContainer *params, bool with_kind)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(params);
+	JsonbIteratorToken token;
+	JsonbValue	item;
+	char	   *name = NULL;
+
+	while ((token = JsonbIteratorNext(&iterator, &item, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = pnstrdup(item.val.string.val, item.val.string.len);
+		else if (token == WJB_VALUE && !(with_kind && strcmp(name, "kind") == 0))
+			set_param(model, row, name, &item);
+	}
+}
+
+/* Sums of parts, with the error of each addition carried along. */
+static void
+sum_parts(AttributionModel *model)
+{
+	double		total = 0;
+
+	for (int part = 0; part < PART_COUNT; part++)
+		total += Max(model->parts[part], 0);
+	if (isinf(total))
+	{
+		/* only what they are to each other matters */
+		for (int part = 0; part < PART_COUNT; part++)
+			model->parts[part] = model->parts[part] > 0 ? ldexp(model->parts[part], -3) : model->parts[part];
+	}
+
+	for (int set = 0; set < (1 << PART_COUNT); set++)
+	{
+		double		sum = 0;
+		double		error = 0;
+
+		for (int part = 0; part < PART_COUNT; part++)
+		{
+			double		term = (set & (1 << part)) ? Max(model->parts[part], 0) : 0;
+			double		next = sum + term;
+
+			error += sum >= term ? (sum - next) + term : (term - next) + sum;
+			sum = next;
+		}
+		model->sums[set] = sum + error;
+	}
+}
+
+static int
+find_kind(const char *name)
+{
+	StringInfoData list;
+
+	for (int row = 0; row < (int) lengthof(kinds); row++)
+	{
+		if (strcmp(name, kinds[row].name) == 0)
+			return row;
+	}
+
+	initStringInfo(&list);
+	for (int row = 0; row < (int) lengthof(kinds); row++)
+		appendStringInfo(&list, "%s%s", row == 0 ? "" : row == lengthof(kinds) - 1 ? " and " : ", ",
+						 kinds[row].name);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown attribution model \"%s\"", name),
+			 errhint("Known models are %s.", list.data)));
+	return -1;					/* keep compiler quiet */
+}
+
+static AttributionModel
+make_model(const char *kind, JsonbContainer *params, bool with_kind)
+{
+	static char *direct[] = {"direct"};
+	int			row = find_kind(kind);
+	AttributionModel model = {.kind = kinds[row].kind, .half_life = DEFAULT_HALF_LIFE,
+	.direct = direct, .ndirect = lengthof(direct), .order = 1};
+
+	memcpy(model.parts, kinds[row].parts, sizeof(model.parts));
+	if (params && !JsonContainerIsObject(params))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("parameters of an attribution model must be a JSON object")));
+	if (params)
+		set_params(&model, row, params, with_kind);
+	if (model.kind == POSITIONS)
+		sum_parts(&model);
+	if (strcmp(kind, "custom") == 0 && model.sums[(1 << PART_COUNT) - 1] == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("attribution model custom needs a part greater than zero"),
+				 errhint("%s", list_params(row))));
+	return model;
+}
+
+AttributionModel
+attribution_model(const char *kind, Jsonb *params)
+{
+	return make_model(kind, params ? &params->root : NULL, false);
+}
+
+AttributionModel
+attribution_model_document(JsonbContainer *document)
+{
+	JsonbValue *kind = NULL;
+
+	if (JsonContainerIsObject(document))
+		kind = getKeyJsonValueFromContainer(document, "kind", strlen("kind"), NULL);
+	if (!kind || kind->type != jbvString)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an attribution model must be an object with a kind"),
+				 errhint("For example {\"kind\": \"time_decay\", \"half_life\": \"14 days\"}.")));
+	return make_model(pnstrdup(kind->val.string.val, kind->val.string.len), document, true);
+}
+
+bool
+attribution_is_rule_based(const AttributionModel *model)
+{
+	return model->kind != MARKOV && model->kind != SHAPLEY;
+}
+
+/*
+ * Weights.
+ */
+
+/* The first touch; of several at one instant, the leftmost.  -1 = none. */
+static int
+find_first(const TimestampTz *touched, int n, TimestampTz until)
+{
+	int			first = -1;
 
 	for (int i = 0; i < n; i++)
 	{
-		weights[i] = 0;
-		if (touched[i] > conversion->at)
-			continue;
-		if (chosen < 0 ||
-			(last ? touched[i] >= touched[chosen] : touched[i] < touched[chosen]))
-			chosen = i;
+		if (touched[i] <= until && (first < 0 || touched[i] < touched[first]))
+			first = i;
 	}
-	if (chosen >= 0)
-		weights[chosen] = 1;
+	return first;
 }
 
-static void
-first_touch(const TimestampTz *touched, int n, const Conversion *conversion, double *weights)
+/* The last touch until then that is none to be skipped; of several at one instant, the rightmost. */
+static int
+find_last(const TimestampTz *touched, const bool *skip, int n, TimestampTz until)
 {
-	single_touch(touched, n, conversion, false, weights);
+	int			last = -1;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (touched[i] <= until && (last < 0 || touched[i] >= touched[last]) && !(skip && skip[i]))
+			last = i;
+	}
+	return last;
 }
 
-static void
-last_touch(const TimestampTz *touched, int n, const Conversion *conversion, double *weights)
+static int
+find_event(const TimestampTz *touched, int n, const Conversion *conversion, TimestampTz event)
 {
-	single_touch(touched, n, conversion, true, weights);
+	if (event == DT_NOEND)
+		return -1;
+	return find_last(touched, NULL, n, Min(event, conversion->at));
 }
 
 static void
-linear(const TimestampTz *touched, int n, const Conversion *conversion, double *weights)
+share_equally(const TimestampTz *touched, int n, const Conversion *conversion, double *weights)
 {
 	int			counted = 0;
 
@@ -87,183 +408,140 @@ linear(const TimestampTz *touched, int n, const Conversion *conversion, double *
 		weights[i] = touched[i] <= conversion->at ? 1.0 / counted : 0;
 }
 
-AttributionRule
-attribution_rule(const char *kind)
-{
-	static const struct
-	{
-		const char *kind;
-		AttributionRule rule;
-	}			rules[] = {
-		{"first_touch", first_touch},
-		{"last_touch", last_touch},
-		{"linear", linear},
-	};
-
-	for (int i = 0; i < (int) lengthof(rules); i++)
-	{
-		if (strcmp(kind, rules[i].kind) == 0)
-			return rules[i].rule;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unknown attribution model \"%s\"", kind),
-			 errhint("Known models are first_touch, last_touch and linear.")));
-	return NULL;				/* keep compiler quiet */
-}
-
-/* The decimal that the weight prints as. */
-static Datum
-weight_numeric(double weight)
-{
-	return DirectFunctionCall3(numeric_in, CStringGetDatum(float8out_internal(weight)),
-							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-}
-
-static inline int
-numeric_compare(Datum a, Datum b)
-{
-	return DatumGetInt32(DirectFunctionCall2(numeric_cmp, a, b));
-}
-
-/* One of the touches that compete for a unit that is left over. */
-typedef struct Remainder
-{
-	Datum		size;
-	int			position;
-} Remainder;
-
-static int
-compare_remainders(const void *a, const void *b)
-{
-	const Remainder *x = a;
-	const Remainder *y = b;
-	int			order = numeric_compare(y->size, x->size);
-
-	return order != 0 ? order : (x->position > y->position) - (x->position < y->position);
-}
-
-/* All weights that are not 0 are equal, and there are "sharers" of them. */
 static void
-split_evenly(int64 units, bool negative, const double *weights, int n, int sharers, int scale,
-			 Datum *credits)
+share_by_age(int64 half_life, const TimestampTz *touched, int n, const Conversion *conversion,
+			 double *weights)
 {
-	int64		share = units / sharers;
-	int			left = (int) (units % sharers);
+	int			last = find_last(touched, NULL, n, conversion->at);
+	double		sum = 0;
 
 	for (int i = 0; i < n; i++)
 	{
-		int64		credit = 0;
+		weights[i] = 0;
+		if (touched[i] > conversion->at)
+			continue;
+		if (touched[i] == touched[last])
+			weights[i] = 1;
+		else if (!TIMESTAMP_NOT_FINITE(touched[i]) && !TIMESTAMP_NOT_FINITE(touched[last]))
+		{
+			/* unsigned: there are instants further apart than an int64 can hold */
+			uint64		before = (uint64) touched[last] - (uint64) touched[i];
 
-		if (weights[i] > 0)
-			credit = share + (left-- > 0 ? 1 : 0);
-		credits[i] = NumericGetDatum(int64_div_fast_to_numeric(negative ? -credit : credit, scale));
+			weights[i] = exp2(-((double) before / (double) half_life));
+		}
+		sum += weights[i];
 	}
+	for (int i = 0; i < n && last >= 0; i++)
+		weights[i] /= sum;
 }
 
 static void
-split_by_quota(Datum units, bool negative, const double *weights, int n, int scale,
-			   Datum *credits)
+share_by_parts(const AttributionModel *model, const TimestampTz *touched, int n,
+			   const Conversion *conversion, double *weights)
 {
-	Datum		one = NumericGetDatum(int64_to_numeric(1));
-	Datum		unit = NumericGetDatum(int64_div_fast_to_numeric(negative ? -1 : 1, scale));
-	Datum		total = NumericGetDatum(int64_to_numeric(0));
-	Datum		left = units;
-	Datum	   *parts = palloc(sizeof(Datum) * n);
-	Remainder  *remainders = palloc(sizeof(Remainder) * n);
-	int			extra;
+	const int	middle = 1 << PART_MIDDLE;
+	int			anchors[PART_MIDDLE] = {-1, -1, -1, -1};
+	int			present = 0;
+	int			others = 0;
+	double		other = 0;
+	double		sum;
 
+	if (model->parts[PART_FIRST] >= 0)
+		anchors[PART_FIRST] = find_first(touched, n, conversion->at);
+	if (model->parts[PART_LEAD_CREATED] >= 0)
+		anchors[PART_LEAD_CREATED] = find_event(touched, n, conversion, conversion->lead_created_at);
+	if (model->parts[PART_OPPORTUNITY] >= 0)
+		anchors[PART_OPPORTUNITY] = find_event(touched, n, conversion, conversion->opportunity_at);
+	if (model->parts[PART_LAST] >= 0)
+		anchors[PART_LAST] = find_last(touched, NULL, n, conversion->at);
+
+	/* how many touches count, less those with an anchor */
 	for (int i = 0; i < n; i++)
+		others += touched[i] <= conversion->at;
+	for (int part = 0; part < PART_MIDDLE; part++)
 	{
-		parts[i] = weight_numeric(weights[i]);
-		total = DirectFunctionCall2(numeric_add, total, parts[i]);
-	}
+		bool		shared = false;
 
+		if (anchors[part] < 0)
+			continue;
+		present |= 1 << part;
+		for (int earlier = 0; earlier < part; earlier++)
+			shared |= anchors[earlier] == anchors[part];
+		others -= !shared;
+	}
+	if (others > 0 && model->parts[PART_MIDDLE] >= 0)
+		present |= middle;
+
+	sum = model->sums[present];
+	if (sum == 0)
+	{
+		share_equally(touched, n, conversion, weights);
+		return;
+	}
+	if (present & middle)
+		other = model->sums[middle] / sum / others;
 	for (int i = 0; i < n; i++)
+		weights[i] = touched[i] <= conversion->at ? other : 0;
+	for (int part = 0; part < PART_MIDDLE; part++)
 	{
-		Datum		product = DirectFunctionCall2(numeric_mul, units, parts[i]);
-		Datum		whole = DirectFunctionCall2(numeric_div_trunc, product, total);
-		Datum		rest = DirectFunctionCall2(numeric_sub, product,
-											   DirectFunctionCall2(numeric_mul, whole, total));
+		int			on_touch = 0;
 
-		CHECK_FOR_INTERRUPTS();
-		rest = DirectFunctionCall2(numeric_div, rest, total);
-		remainders[i].size = DirectFunctionCall2(numeric_round, rest,
-												 Int32GetDatum(REMAINDER_DECIMALS));
-		remainders[i].position = i;
-		left = DirectFunctionCall2(numeric_sub, left, whole);
-		credits[i] = whole;
+		if (anchors[part] < 0)
+			continue;
+		for (int each = 0; each < PART_MIDDLE; each++)
+		{
+			if (anchors[each] == anchors[part])
+				on_touch |= 1 << each;
+		}
+		weights[anchors[part]] = model->sums[on_touch] / sum;
 	}
-
-	/* fewer than n, as each remainder is less than one */
-	extra = DatumGetInt32(DirectFunctionCall1(numeric_int4, left));
-	qsort(remainders, n, sizeof(Remainder), compare_remainders);
-	for (int i = 0; i < extra; i++)
-	{
-		Datum	   *credit = &credits[remainders[i].position];
-
-		*credit = DirectFunctionCall2(numeric_add, *credit, one);
-	}
-	for (int i = 0; i < n; i++)
-		credits[i] = DirectFunctionCall2(numeric_mul, credits[i], unit);
 }
 
 void
-attribution_split(Numeric amount, const double *weights, int n, int scale, Datum *credits)
+attribution_weights(const AttributionModel *model, const TimestampTz *touched, const bool *direct,
+					int n, const Conversion *conversion, double *weights)
 {
-	Datum		value = NumericGetDatum(amount);
-	Datum		zero = NumericGetDatum(int64_to_numeric(0));
-	Datum		units;
-	bool		negative;
-	bool		even = true;
-	double		common = 0;
-	int			sharers = 0;
+	int			chosen = -1;
 
-	if (scale < 0 || scale > MAX_SCALE)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("scale must be between 0 and %d", MAX_SCALE)));
-	if (numeric_is_nan(amount) || numeric_is_inf(amount))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("amount must be finite")));
-	for (int i = 0; i < n; i++)
+	switch (model->kind)
 	{
-		if (isnan(weights[i]) || isinf(weights[i]) || weights[i] < 0)
+		case FIRST_TOUCH:
+			chosen = find_first(touched, n, conversion->at);
+			break;
+		case LAST_NON_DIRECT:
+			chosen = direct ? find_last(touched, direct, n, conversion->at) : -1;
+			if (chosen >= 0)
+				break;
+			/* all are direct */
+			/* FALLTHROUGH */
+		case LAST_TOUCH:
+			chosen = find_last(touched, NULL, n, conversion->at);
+			break;
+		case LINEAR:
+			share_equally(touched, n, conversion, weights);
+			return;
+		case TIME_DECAY:
+			share_by_age(model->half_life, touched, n, conversion, weights);
+			return;
+		case POSITIONS:
+			share_by_parts(model, touched, n, conversion, weights);
+			return;
+		case MARKOV:
+		case SHAPLEY:
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("weights must be finite and not negative"),
-					 errdetail("Weight %d is %s.", i + 1, float8out_internal(weights[i]))));
-		if (weights[i] == 0)
-			continue;
-		if (sharers++ == 0)
-			common = weights[i];
-		else if (weights[i] != common)
-			even = false;
+					 errmsg("attribution model %s gives no weights to the touches of one conversion",
+							model->kind == MARKOV ? "markov" : "shapley"),
+					 errhint("It is computed over many paths: see the aggregates leadflow.markov_credits() and leadflow.shapley_credits().")));
 	}
-	if (sharers == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("at least one weight must be greater than zero"),
-				 errdetail("An amount can't be shared among nobody.")));
 
-	negative = numeric_compare(value, zero) < 0;
-	units = DirectFunctionCall2(numeric_round, DirectFunctionCall1(numeric_abs, value),
-								Int32GetDatum(scale));
-	/* dividing by the unit shifts the point: exact */
-	units = DirectFunctionCall2(numeric_div_trunc, units,
-								NumericGetDatum(int64_div_fast_to_numeric(1, scale)));
-
-	if (even && numeric_compare(units, NumericGetDatum(int64_to_numeric(PG_INT64_MAX))) <= 0)
-		split_evenly(DatumGetInt64(DirectFunctionCall1(numeric_int8, units)), negative,
-					 weights, n, sharers, scale, credits);
-	else
-		split_by_quota(units, negative, weights, n, scale, credits);
+	memset(weights, 0, sizeof(double) * n);
+	if (chosen >= 0)
+		weights[chosen] = 1;
 }
 
-/* The elements of a one-dimensional array of 8-byte values without NULLs. */
-static const void *
-array_elements(ArrayType *array, const char *name, int *n)
+const void *
+attribution_elements(ArrayType *array, const char *name, int *n)
 {
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR,
@@ -277,16 +555,42 @@ array_elements(ArrayType *array, const char *name, int *n)
 	return ARR_DATA_PTR(array);
 }
 
+/* Which of n touches are direct; NULL is not. */
+static bool *
+direct_touches(ArrayType *array, int n)
+{
+	Datum	   *elements;
+	bool	   *direct;
+	bool	   *nulls;
+	int			given;
+
+	if (ARR_NDIM(array) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("direct must be a one-dimensional array")));
+	deconstruct_array(array, BOOLOID, sizeof(bool), true, TYPALIGN_CHAR, &elements, &nulls, &given);
+	if (given != n)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("direct must have as many elements as touched_at"),
+				 errdetail("There are %d and %d.", given, n)));
+	direct = palloc(sizeof(bool) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+		direct[i] = !nulls[i] && DatumGetBool(elements[i]);
+	return direct;
+}
+
 /*
- * touch_weights(model, touched_at, converted_at, lead_created_at, opportunity_at)
- * → double precision[].  The last two are for models with anchors.
+ * touch_weights(model, touched_at, converted_at, lead_created_at, opportunity_at, params, direct)
+ * → double precision[]
  */
 PG_FUNCTION_INFO_V1(leadflow_touch_weights);
 Datum
 leadflow_touch_weights(PG_FUNCTION_ARGS)
 {
-	AttributionRule rule;
+	AttributionModel model;
 	const TimestampTz *touched;
+	const bool *direct = NULL;
 	Conversion	conversion;
 	double	   *weights;
 	Datum	   *elements;
@@ -295,31 +599,20 @@ leadflow_touch_weights(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_NULL();
 
-	rule = attribution_rule(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	touched = array_elements(PG_GETARG_ARRAYTYPE_P(1), "touched_at", &n);
+	model = attribution_model(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+							  PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P(5));
+	touched = attribution_elements(PG_GETARG_ARRAYTYPE_P(1), "touched_at", &n);
 	conversion.at = PG_GETARG_TIMESTAMPTZ(2);
+	conversion.lead_created_at = PG_ARGISNULL(3) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(3);
+	conversion.opportunity_at = PG_ARGISNULL(4) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(4);
+	if (!PG_ARGISNULL(6))
+		direct = direct_touches(PG_GETARG_ARRAYTYPE_P(6), n);
 
 	weights = palloc(sizeof(double) * Max(n, 1));
 	elements = palloc(sizeof(Datum) * Max(n, 1));
-	rule(touched, n, &conversion, weights);
+	attribution_weights(&model, touched, direct, n, &conversion, weights);
 	for (int i = 0; i < n; i++)
 		elements[i] = Float8GetDatum(weights[i]);
 	PG_RETURN_ARRAYTYPE_P(construct_array(elements, n, FLOAT8OID, sizeof(double),
 										  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-}
-
-/* split_credit(amount, weights, scale) → numeric[] */
-PG_FUNCTION_INFO_V1(leadflow_split_credit);
-Datum
-leadflow_split_credit(PG_FUNCTION_ARGS)
-{
-	Numeric		amount = PG_GETARG_NUMERIC(0);
-	const double *weights;
-	Datum	   *credits;
-	int			n;
-
-	weights = array_elements(PG_GETARG_ARRAYTYPE_P(1), "weights", &n);
-	credits = palloc(sizeof(Datum) * Max(n, 1));
-	attribution_split(amount, weights, n, PG_GETARG_INT32(2), credits);
-	PG_RETURN_ARRAYTYPE_P(construct_array(credits, n, NUMERICOID, -1, false, TYPALIGN_INT));
 }

@@ -1,18 +1,4 @@
--- Sharing deals among their touches.
-CREATE OR REPLACE FUNCTION leadflow.touch_weights(model text, touched_at timestamptz[], converted_at timestamptz,
-	lead_created_at timestamptz DEFAULT NULL, opportunity_at timestamptz DEFAULT NULL) RETURNS double precision[]
-	AS 'MODULE_PATHNAME', 'leadflow_touch_weights'
-	LANGUAGE C IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION leadflow.touch_weights(text, timestamptz[], timestamptz, timestamptz, timestamptz) IS
-'Shares of a conversion that its touches earn, in input order, summing to 1. first_touch and last_touch: all to the earliest or the latest touch (at one instant: the leftmost or the rightmost); linear: 1/n each. The touches need not be sorted; one at converted_at counts, later ones weigh 0; all weigh 0 where none counts; no touches give {}. lead_created_at and opportunity_at are for models with anchors; these three don''t look at them. NULL where model, touched_at or converted_at is NULL. Errors: 22023 unknown model, 22004 NULL element, 2202E more than one dimension. O(n).';
-
-CREATE OR REPLACE FUNCTION leadflow.split_credit(amount numeric, weights double precision[], scale integer DEFAULT 2)
-	RETURNS numeric[]
-	AS 'MODULE_PATHNAME', 'leadflow_split_credit'
-	LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
-COMMENT ON FUNCTION leadflow.split_credit(numeric, double precision[], integer) IS
-'The amount shared in proportion to the weights, to scale decimals (0 to 18), by largest remainder: each gets the whole units of its quota amount * weight / sum of weights, the units left over go to the largest remainders, ties to the earlier position. Sums exactly to round(amount, scale); the shares of -amount are those of amount, negated; equal weights differ by one unit at most, the earlier get it. Weights need not sum to 1; each is read as the decimal that it prints as, and remainders are compared to nine decimals of a unit. NULL where an argument is NULL. Errors: 22023 amount not finite, weight negative or not finite, no weight above 0 (nobody to share among), scale out of range; 22004 NULL weight; 2202E more than one dimension. Exact for any amount; O(n log n).';
-
+-- The credits of won deals.
 -- The one definition of credits. It is inlined into the engine's statement, whose plan is
 -- kept, and therefore pins nothing; the engine's search_path is pinned.
 CREATE OR REPLACE FUNCTION leadflow._credits(deal_ids bigint[], models text[])
