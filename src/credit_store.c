@@ -2,10 +2,10 @@
  * credit_store.c
  *	  Credits of won deals: who may compute them when, and the rows.
  *
- * What a deal's credits ought to be is said in one place, the SQL function
- * _credits(); here it is compared with the rows that are there, and the
+ * What a deal's credits ought to be comes of its facts (credit_rows.c) and the
+ * rules (attribution.c); it is compared with the rows that are there, and the
  * difference is written.  A deal and those that correct it (and correct those)
- * are a family: the credits of all hang on the lead, contacts, conversion and
+ * are a family: the credits of all hang on the lead, contacts, events and
  * touches of the one at its root.
  *
  * Order of locks, and why.
@@ -40,8 +40,10 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
-#include "utils/guc.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
 
+#include "credit_rows.h"
 #include "credit_store.h"
 #include "row_lock.h"
 #include "score_store.h"
@@ -53,8 +55,7 @@
  */
 #define CREDIT_BATCH 100
 
-/* Stands for NULL where the two sides of a join are hashed. */
-#define NO_ACTIVITY "00000000-0000-0000-0000-000000000000"
+#define CREDIT_SCALE 2			/* decimals of attribution_credits.credit */
 
 /* Adds the ids that a query returns. */
 static void
@@ -179,62 +180,208 @@ lock_table(LOCKMODE mode)
 	LockRelationOid(engine_relation("attribution_credits"), mode);
 }
 
+/* ---- what credits ought to be -------------------------------------------- */
+
+typedef struct CreditList
+{
+	Credit	   *credits;
+	int			n;
+	int			room;
+} CreditList;
+
+static Credit *
+add_credit(CreditList *list)
+{
+	if (list->n == list->room)
+	{
+		list->room = Max(64, list->room * 2);
+		list->credits = list->credits
+			? repalloc_huge(list->credits, sizeof(Credit) * list->room)
+			: palloc(sizeof(Credit) * list->room);
+	}
+	return memset(&list->credits[list->n++], 0, sizeof(Credit));
+}
+
+static bool
+is_direct(const AttributionModel *rule, const char *channel)
+{
+	for (int i = 0; channel && i < rule->ndirect; i++)
+	{
+		if (strcmp(rule->direct[i], channel) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Shares the deal under one model; totals never shrink, so without a touch nobody gets all of it. */
+static void
+share_deal(const CreditDeal *deal, const CreditModel *model, CreditList *list)
+{
+	const CreditTouch *touches;
+	TimestampTz *times;
+	bool	   *direct = NULL;
+	double	   *weights;
+	Datum	   *shares;
+	int			first = 0;
+	int			n;
+
+	/* in order of time, so those that count are the last */
+	while (first < deal->ntouches && model->lookback != PG_INT64_MAX &&
+		   deal->conversion.at - deal->touches[first].occurred_at > model->lookback)
+		first++;
+	n = deal->ntouches - first;
+	if (n == 0)
+	{
+		Credit	   *credit = add_credit(list);
+
+		credit->deal_id = deal->id;
+		credit->model = model->name;
+		credit->lead_id = deal->lead_id;
+		credit->has_lead = deal->has_lead;
+		credit->weight = 1;
+		credit->credit = NumericGetDatum(deal->amount);
+		credit->currency = deal->currency;
+		return;
+	}
+
+	touches = deal->touches + first;
+	times = palloc_array(TimestampTz, n);
+	weights = palloc_array(double, n);
+	shares = palloc_array(Datum, n);
+	for (int i = 0; i < n; i++)
+		times[i] = touches[i].occurred_at;
+	if (model->rule.kind == LAST_NON_DIRECT)
+	{
+		direct = palloc_array(bool, n);
+		for (int i = 0; i < n; i++)
+			direct[i] = is_direct(&model->rule, touches[i].channel);
+	}
+	attribution_weights(&model->rule, times, direct, n, &deal->conversion, weights);
+	attribution_split(deal->amount, weights, n, CREDIT_SCALE, shares);
+	for (int i = 0; i < n; i++)
+	{
+		Credit	   *credit;
+
+		if (weights[i] == 0)
+			continue;
+		credit = add_credit(list);
+		credit->deal_id = deal->id;
+		credit->model = model->name;
+		credit->lead_id = touches[i].lead_id;
+		credit->has_lead = true;
+		credit->has_touch = true;
+		credit->occurred_at = touches[i].occurred_at;
+		credit->activity_id = touches[i].id;
+		credit->campaign_id = touches[i].campaign_id;
+		credit->weight = weights[i];
+		credit->credit = shares[i];
+		credit->currency = deal->currency;
+	}
+}
+
+/* By whose share of what it is. */
+static int
+compare_credits(const void *a, const void *b)
+{
+	const Credit *x = a;
+	const Credit *y = b;
+	int			order = compare_ids(&x->deal_id, &y->deal_id);
+
+	if (order == 0)
+		order = strcmp(x->model, y->model);
+	if (order == 0)
+		order = x->has_touch - y->has_touch;
+	if (order == 0)
+		order = (x->occurred_at > y->occurred_at) - (x->occurred_at < y->occurred_at);
+	if (order == 0)
+		order = memcmp(&x->activity_id, &y->activity_id, sizeof(pg_uuid_t));
+	return order != 0 ? order : compare_ids(&x->lead_id, &y->lead_id);
+}
+
+/* The rest of it. */
+static bool
+same_share(const Credit *a, const Credit *b)
+{
+	return a->has_lead == b->has_lead && a->campaign_id == b->campaign_id && a->weight == b->weight &&
+		strcmp(a->currency, b->currency) == 0 &&
+		DatumGetBool(DirectFunctionCall2(numeric_eq, a->credit, b->credit));
+}
+
+/* Writes the difference; returns the rows that came or went. */
+static int
+write_difference(CreditList *wanted, Credit *kept, int nkept)
+{
+	Credit	  **made = palloc_array(Credit *, wanted->n + 1);
+	IdSet		gone = {0};
+	int			nmade = 0;
+
+	qsort(wanted->credits, wanted->n, sizeof(Credit), compare_credits);
+	qsort(kept, nkept, sizeof(Credit), compare_credits);
+	for (int w = 0, k = 0; w < wanted->n || k < nkept;)
+	{
+		int			order = w == wanted->n ? 1 : k == nkept ? -1 :
+			compare_credits(&wanted->credits[w], &kept[k]);
+
+		if (order < 0)
+			made[nmade++] = &wanted->credits[w++];
+		else if (order > 0)
+			ids_add(&gone, kept[k++].id);
+		else
+		{
+			if (!same_share(&wanted->credits[w], &kept[k]))
+			{
+				made[nmade++] = &wanted->credits[w];
+				ids_add(&gone, kept[k].id);
+			}
+			w++, k++;
+		}
+	}
+	credits_delete(&gone);
+	credits_insert(made, nmade);
+	return gone.n + nmade;
+}
+
 /*
  * Writes the difference between what the credits of the deals ought to be
- * and what they are, under the models given (0: all).  Returns the rows that
- * came or went.
+ * and what they are, under the models of these names (text[]; 0: all).  Returns the rows
+ * that came or went.
  */
 static int64
-write_credits(const IdSet *deals, Datum models)
+write_credits(const IdSet *deals, Datum names)
 {
-	static EngineStatement statement = {
-		"WITH wanted AS MATERIALIZED ("
-		" SELECT * FROM leadflow._credits($1, $2)"
-		"), kept AS MATERIALIZED ("
-		" SELECT * FROM leadflow.attribution_credits c"
-		" WHERE c.deal_id = ANY ($1) AND ($2 IS NULL OR c.model = ANY ($2))"
-		/* NULLs made comparable, so that the two sides can be hashed */
-		"), same AS MATERIALIZED ("
-		" SELECT k.id, w.deal_id, w.model, w.lead_id, w.occurred_at, w.activity_id"
-		" FROM kept k JOIN wanted w ON w.deal_id = k.deal_id AND w.model = k.model"
-		"  AND w.lead_id = k.lead_id"
-		"  AND coalesce(w.occurred_at, '-infinity') = coalesce(k.occurred_at, '-infinity')"
-		"  AND coalesce(w.activity_id, '" NO_ACTIVITY "') = coalesce(k.activity_id, '" NO_ACTIVITY "')"
-		" WHERE w.campaign_id IS NOT DISTINCT FROM k.campaign_id AND w.weight = k.weight"
-		"  AND w.credit = k.credit AND w.currency = k.currency"
-		"), gone AS ("
-		" DELETE FROM leadflow.attribution_credits c USING kept k"
-		" WHERE c.id = k.id AND k.id NOT IN (SELECT s.id FROM same s) RETURNING 1"
-		"), made AS ("
-		" INSERT INTO leadflow.attribution_credits"
-		"  (deal_id, model, lead_id, occurred_at, activity_id, campaign_id, weight, credit, currency)"
-		" SELECT w.deal_id, w.model, w.lead_id, w.occurred_at, w.activity_id, w.campaign_id,"
-		"  w.weight, w.credit, w.currency"
-		" FROM wanted w LEFT JOIN same s ON s.deal_id = w.deal_id AND s.model = w.model"
-		"  AND s.lead_id = w.lead_id"
-		"  AND coalesce(s.occurred_at, '-infinity') = coalesce(w.occurred_at, '-infinity')"
-		"  AND coalesce(s.activity_id, '" NO_ACTIVITY "') = coalesce(w.activity_id, '" NO_ACTIVITY "')"
-		" WHERE s.id IS NULL"
-		" ORDER BY w.deal_id, w.model, w.occurred_at, w.activity_id RETURNING 1"
-		") "
-		"SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM made)",
-		2, {INT8ARRAYOID, TEXTARRAYOID}
-	};
+	MemoryContext portion = AllocSetContextCreate(CurrentMemoryContext, "leadflow credits",
+												  ALLOCSET_DEFAULT_SIZES);
+	int			nmodels;
+	CreditModel *models = credit_models(names, &nmodels);
 	int64		changed = 0;
 
 	for (int from = 0; from < deals->n; from += CREDIT_BATCH)
 	{
-		int			count = Min(CREDIT_BATCH, deals->n - from);
-		Datum		values[] = {int8_array(deals->ids + from, count), models};
+		IdSet		some = {.ids = deals->ids + from, .n = Min(CREDIT_BATCH, deals->n - from)};
+		MemoryContext caller = MemoryContextSwitchTo(portion);
+		CreditList	wanted = {0};
+		CreditDeal *won;
+		Credit	   *kept;
+		int			nwon;
+		int			nkept;
 
 		CHECK_FOR_INTERRUPTS();
-		engine_execute(&statement, values, models == (Datum) 0 ? " n" : NULL);
-		changed += spi_int64(0, 1);
-		SPI_freetuptable(SPI_tuptable);
-		pfree(DatumGetPointer(values[0]));
+		won = credit_deals(&some, models, nmodels, &nwon);
+		for (int d = 0; d < nwon; d++)
+		{
+			for (int m = 0; m < nmodels; m++)
+				share_deal(&won[d], &models[m], &wanted);
+		}
+		kept = credits_read(&some, names, &nkept);
+		changed += write_difference(&wanted, kept, nkept);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(portion);
 	}
+	MemoryContextDelete(portion);
 	return changed;
 }
+
+/* ---- who has to know ----------------------------------------------------- */
 
 /*
  * Sets WATCH_CREDIT on those of the leads (locked) that credits hang on: those
@@ -296,6 +443,25 @@ credit_refresh_leads(const int64 *leads, int n)
 	engine_enter(&engine);
 	query_ids(&deals, &statement, (Datum[]) {int8_array(leads, n)});
 	credit_refresh_deals(deals.ids, deals.n);
+	engine_leave(&engine);
+}
+
+void
+credit_lead_created(const int64 *leads, int n)
+{
+	static EngineStatement statement = {
+		"SELECT s.lead_id FROM leadflow.score_state s WHERE s.lead_id = ANY ($1) AND s.watch & $2 <> 0",
+		2, {INT8ARRAYOID, INT4OID}
+	};
+	EngineContext engine;
+	IdSet		watched = {0};
+
+	if (n == 0)
+		return;
+	engine_enter(&engine);
+	query_ids(&watched, &statement, (Datum[]) {int8_array(leads, n), Int32GetDatum(WATCH_CREDIT)});
+	ids_sort(&watched);
+	credit_refresh_leads(watched.ids, watched.n);
 	engine_leave(&engine);
 }
 
@@ -433,6 +599,37 @@ credit_refresh_models(Datum models)
 	lock_table(ShareRowExclusiveLock);
 	deals = find_all_deals();
 	(void) write_credits(&deals, models);
+	engine_leave(&engine);
+}
+
+/*
+ * Which deals have a touch of a campaign, no index tells; a campaign changes its channel seldom, so all
+ * deals are gone through.  Who computes at the same time waits at the table, or is waited for.
+ */
+void
+credit_channels_changed(const IdSet *campaigns)
+{
+	static EngineStatement models = {
+		"SELECT array_agg(m.name) FROM leadflow.attribution_models m"
+		" WHERE m.active AND m.kind = 'last_non_direct'",
+		0
+	};
+	EngineContext engine;
+	Datum		names;
+	bool		none;
+
+	if (campaigns->n == 0)
+		return;
+	engine_enter(&engine);
+	lock_table(ShareRowExclusiveLock);
+	(void) engine_query(&models, NULL, NULL);
+	names = spi_value(0, 1, &none);
+	if (!none)
+	{
+		IdSet		deals = find_all_deals();
+
+		(void) write_credits(&deals, names);
+	}
 	engine_leave(&engine);
 }
 

@@ -13,6 +13,12 @@
 /* Touches of these leads (state rows locked) changed: credits of their won deals are made anew. */
 extern void credit_refresh_leads(const int64 *leads, int n);
 
+/*
+ * Leads (state rows locked) are created at another time: by their first MQL, or their row.  Those with
+ * a part in won deals have the credits of these made anew.
+ */
+extern void credit_lead_created(const int64 *leads, int n);
+
 /* Credits of these deals are made anew (deleted where a deal is not won any more). */
 extern void credit_refresh_deals(const int64 *deals, int n);
 
@@ -31,6 +37,9 @@ extern void credit_deals_added(const int64 *deals, int n);
 
 /* Attribution models changed: credits of all won deals are made anew under these (text[]). */
 extern void credit_refresh_models(Datum models);
+
+/* These campaigns have another channel: credits under models that ask whether it is direct are made anew. */
+extern void credit_channels_changed(const IdSet *campaigns);
 
 /*
  * Makes the credits of deals anew, and WATCH_CREDIT of leads, credit_leads() of the

@@ -31,6 +31,7 @@
 #include "utils/tuplestore.h"
 
 #include "actor.h"
+#include "attribution.h"
 #include "credit_store.h"
 #include "deal_store.h"
 #include "errors.h"
@@ -171,7 +172,7 @@ credits_differ(const DealRow *old_deal, const DealRow *new_deal)
 		old_deal->has_lead != new_deal->has_lead || old_deal->lead_id != new_deal->lead_id ||
 		old_deal->is_correction != new_deal->is_correction ||
 		old_deal->corrects != new_deal->corrects ||
-		old_deal->closed_at != new_deal->closed_at ||
+		old_deal->opened_at != new_deal->opened_at || old_deal->closed_at != new_deal->closed_at ||
 		strcmp(old_deal->currency, new_deal->currency) != 0 ||
 		DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(old_deal->amount),
 										  NumericGetDatum(new_deal->amount))) != 0;
@@ -681,7 +682,10 @@ leadflow_campaign_check(PG_FUNCTION_ARGS)
 	return PointerGetDatum(tuple);
 }
 
-/* _attribution_model_check() → trigger.  A lookback is a length: no months, no years. */
+/*
+ * _attribution_model_check() → trigger.  Kind and params make a model, and a lookback is a length: no
+ * months, no years.
+ */
 PG_FUNCTION_INFO_V1(leadflow_attribution_model_check);
 Datum
 leadflow_attribution_model_check(PG_FUNCTION_ARGS)
@@ -689,9 +693,26 @@ leadflow_attribution_model_check(PG_FUNCTION_ARGS)
 	TriggerData *trigger = row_trigger_data(fcinfo, "_attribution_model_check");
 	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
 	HeapTuple	tuple = trigger_tuple(trigger);
+	Datum		kind;
+	Datum		params;
+	Datum		lookback;
+	AttributionModel model;
+	bool		no_kind;
 	bool		isnull;
-	Datum		lookback = value_of(tuple, desc, "lookback", &isnull);
 
+	kind = value_of(tuple, desc, "kind", &no_kind);
+	params = value_of(tuple, desc, "params", &isnull);
+	if (no_kind || isnull)
+		return PointerGetDatum(tuple);	/* refused by NOT NULL */
+	model = attribution_model(TextDatumGetCString(kind), DatumGetJsonbP(params));
+	lookback = value_of(tuple, desc, "lookback", &isnull);
+	if (!isnull && !attribution_is_rule_based(&model))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a model of kind \"%s\" has no lookback", TextDatumGetCString(kind)),
+				 errdetail("It goes by whole paths."),
+				 errhint("Leave lookback empty, or call the aggregate on paths of your own."),
+				 err_column("attribution_models", "lookback")));
 	if (!isnull && DatumGetIntervalP(lookback)->month != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -701,6 +722,43 @@ leadflow_attribution_model_check(PG_FUNCTION_ARGS)
 				 errhint("Give it in days."),
 				 err_column("attribution_models", "lookback")));
 	return PointerGetDatum(tuple);
+}
+
+/*
+ * _campaigns_changed() → trigger, AFTER UPDATE of campaigns: another channel may be direct, or the old
+ * one.  Which models that concerns is seldom more than one, and so are changes.
+ */
+PG_FUNCTION_INFO_V1(leadflow_campaigns_changed);
+Datum
+leadflow_campaigns_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = statement_trigger_data(fcinfo, "_campaigns_changed");
+	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
+	TupleTableSlot *before = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	TupleTableSlot *after = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	int			channel = table_column(desc, "channel");
+	IdSet		changed = {0};
+
+	/* both are written row by row, in the same order */
+	tuplestore_rescan(trigger->tg_oldtable);
+	tuplestore_rescan(trigger->tg_newtable);
+	while (tuplestore_gettupleslot(trigger->tg_oldtable, true, false, before) &&
+		   tuplestore_gettupleslot(trigger->tg_newtable, true, false, after))
+	{
+		bool		was_null;
+		bool		isnull;
+		Datum		old_value = slot_getattr(before, channel, &was_null);
+		Datum		new_value = slot_getattr(after, channel, &isnull);
+
+		if (was_null != isnull ||
+			(!isnull && !DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID, old_value, new_value))))
+			ids_add(&changed, DatumGetInt64(slot_getattr(after, table_column(desc, "id"), &isnull)));
+	}
+	ExecDropSingleTupleTableSlot(before);
+	ExecDropSingleTupleTableSlot(after);
+	ids_sort(&changed);
+	credit_channels_changed(&changed);
+	return PointerGetDatum(NULL);
 }
 
 /* _attribution_models_changed() → trigger, AFTER STATEMENT on attribution_models */

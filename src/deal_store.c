@@ -34,7 +34,7 @@ table_column(TupleDesc desc, const char *name)
 		{"id", INT8OID}, {"deal_id", INT8OID}, {"lead_id", INT8OID}, {"corrects_deal_id", INT8OID},
 		{"status", TEXTOID}, {"code", TEXTOID}, {"name", TEXTOID}, {"lookback", INTERVALOID},
 		{"opened_at", TIMESTAMPTZOID}, {"closed_at", TIMESTAMPTZOID},
-		{"amount", NUMERICOID}, {"currency", BPCHAROID}
+		{"amount", NUMERICOID}, {"currency", BPCHAROID}, {"channel", TEXTOID}, {"kind", TEXTOID}, {"params", JSONBOID}
 	};
 
 	for (int i = 0; i < (int) lengthof(columns); i++)

@@ -142,6 +142,7 @@ merge(Merge *merge)
 		if (merge->adopt)
 			transition_merge(merge->keep, merge->stage, merge->at);
 		merge_records(merge);
+		credit_lead_created(&merge->keep, 1);
 		merge_end(merge);
 	}
 	PG_FINALLY();

@@ -52,7 +52,8 @@ static const char *const column_names[LEAD_COLUMNS] = {
 	[LEAD_STAGE_ACTOR_ID] = "stage_actor_id",
 	[LEAD_STAGE_TEAM] = "stage_team",
 	[LEAD_EMAIL_KEY] = "email_key",
-	[LEAD_ERASED_AT] = "erased_at"
+	[LEAD_ERASED_AT] = "erased_at",
+	[LEAD_CREATED_AT] = "created_at"
 };
 
 static Oid
@@ -67,6 +68,7 @@ column_type(LeadColumn column)
 			return INT8OID;
 		case LEAD_STAGE_SINCE:
 		case LEAD_ERASED_AT:
+		case LEAD_CREATED_AT:
 			return TIMESTAMPTZOID;
 		case LEAD_REVISIT_ON:
 			return DATEOID;
@@ -365,6 +367,7 @@ change_of(const LeadRow *old, const LeadRow *new, const bool *is_engine, bool ow
 		 column_changed(old, new, attnum[LEAD_STAGE_NOTE] - 1));
 	change->attributes = attributes_changed(old, new, is_engine);
 	change->joined = lead_int64(new, LEAD_ACCOUNT_ID) != lead_int64(old, LEAD_ACCOUNT_ID);
+	change->created = column_changed(old, new, attnum[LEAD_CREATED_AT] - 1);
 	change->old_owner = lead_int64(old, LEAD_OWNER_ID);
 	if (!change->moved && !change->corrected && !change->attributes &&
 		change->old_owner == lead_int64(new, LEAD_OWNER_ID))

@@ -28,6 +28,7 @@ typedef enum LeadColumn
 	LEAD_STAGE_TEAM,
 	LEAD_EMAIL_KEY,
 	LEAD_ERASED_AT,
+	LEAD_CREATED_AT,
 	LEAD_COLUMNS
 } LeadColumn;
 
@@ -63,6 +64,7 @@ typedef struct LeadUpdate
 	bool		corrected;		/* reason or note, without a move */
 	bool		attributes;		/* anything that the lead's document may have */
 	bool		joined;			/* another account */
+	bool		created;		/* at another time */
 } LeadUpdate;
 
 /* transition.c, for the statement triggers; arrays are sorted by lead. */

@@ -20,6 +20,7 @@
 
 #include "clock_store.h"
 #include "compat.h"
+#include "credit_store.h"
 #include "guc.h"
 #include "handoff.h"
 #include "ids.h"
@@ -305,6 +306,21 @@ tell_new_owners(const Move *moves, const LeadUpdate **changes, int n)
 	outbox_reassigned(given, count);
 }
 
+/* A lead is created by its first MQL, as far as credits go. */
+static void
+tell_credits(const Move *moves, Move *const *passed, int n)
+{
+	int64	   *ids = palloc_array(int64, n);
+	int			count = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (is(moves[i].to_stage, "mql") || (passed && passed[i] && is(passed[i]->to_stage, "mql")))
+			ids[count++] = moves[i].lead_id;
+	}
+	credit_lead_created(ids, count);
+}
+
 /* The single sequence; quiet moves leave out routing and the start of clocks. */
 static void
 apply(Move *moves, const LeadUpdate **changes, int n)
@@ -328,6 +344,7 @@ apply(Move *moves, const LeadUpdate **changes, int n)
 	watch_passed_on(moves, changes, n);
 	write_cycles(moves, n);
 	write_history(moves, by, n);
+	tell_credits(moves, by, n);
 	if (npassed)
 	{
 		clock_moves(passed, npassed);
@@ -605,6 +622,18 @@ apply_changes(LeadUpdate *changes, int n)
 	}
 	if (count)
 		score_leads_changed(ids, count);
+
+	count = 0;
+	for (int i = 0; i < n; i++)
+	{
+		if (changes[i].created)
+			ids[count++] = changes[i].move.lead_id;
+	}
+	if (count)
+	{
+		lock_states(changes, n);
+		credit_lead_created(ids, count);
+	}
 
 	count = 0;
 	for (int i = 0; i < n; i++)

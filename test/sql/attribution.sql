@@ -82,10 +82,10 @@ WITH RECURSIVE up AS (
 ), won AS (
 	SELECT d.id, d.amount, d.currency, r.id AS root, r.lead_id, coalesce(r.closed_at, d.closed_at) AS at
 	FROM up JOIN leadflow.deals d ON d.id = up.deal_id JOIN leadflow.deals r ON r.id = up.id
-	WHERE up.corrects_deal_id IS NULL AND r.lead_id IS NOT NULL
+	WHERE up.corrects_deal_id IS NULL
 ), people AS (
 	SELECT id AS deal_id, lead_id FROM won
-	UNION SELECT w.id, c.lead_id FROM won w JOIN leadflow.deal_contacts c ON c.deal_id = w.root
+	UNION SELECT w.id, c.lead_id FROM won w JOIN leadflow.deal_contacts c ON c.deal_id = w.root WHERE w.lead_id IS NOT NULL
 ), touches AS (
 	SELECT w.id AS deal_id, m.name AS model, m.kind, w.amount, w.currency, a.lead_id, a.occurred_at, a.id, a.campaign_id,
 		row_number() OVER o AS nth, count(*) OVER (PARTITION BY w.id, m.name) AS n
@@ -140,7 +140,7 @@ SELECT touch(1, '2026-01-21', NULL, 4), touch(1, '2026-01-22', 1, 5, 'call'), to
 SELECT touch(1, '2026-02-10', 1, 7), touch(1, '2026-02-10 00:00:00.000001', 2, 8);
 INSERT INTO leadflow.deals (id, lead_id, amount, status, opened_at, closed_at) VALUES (1, 1, 100, 'won', '2026-01-25', '2026-02-10');
 SELECT * FROM shown; SELECT * FROM wrong;
--- a deal without a touch keeps a row; one of nobody has none; one that is not won has none
+-- a deal without a touch keeps a row, one of nobody too; one that is not won has none
 INSERT INTO leadflow.deals (id, lead_id, amount, currency, status, opened_at, closed_at) VALUES
 	(2, 2, 33.33, 'USD', 'won', '2026-02-01', '2026-02-10'), (3, NULL, 70, 'EUR', 'won', '2026-02-01', '2026-02-11'),
 	(4, 2, 10, 'EUR', 'open', '2026-02-01', NULL), (5, 2, 10, 'EUR', 'lost', '2026-02-01', '2026-02-02');
