@@ -72,6 +72,15 @@ extern void attribution_weights(const AttributionModel *model, const TimestampTz
 extern void attribution_split(Numeric amount, const double *weights, int n, int scale,
 							  Datum *credits);
 
+/* The amount in units of 10^-scale, rounded; false where they don't fit. */
+extern bool attribution_units(Numeric amount, int scale, int64 *units);
+
+/*
+ * The same as attribution_split() in units, of weights some of which are above 0; false where
+ * it takes attribution_split() to tell.
+ */
+extern bool attribution_split_units(int64 units, const double *weights, int n, int64 *shares);
+
 /* The elements of a one-dimensional array of 8-byte values without NULLs. */
 extern const void *attribution_elements(ArrayType *array, const char *name, int *n);
 
