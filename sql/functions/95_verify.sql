@@ -1212,6 +1212,9 @@ $$;
 COMMENT ON FUNCTION leadflow._range_deals(bigint, bigint) IS
 	'Deals that have a lead or a contact in the range, without an upper bound also those that have credits and no lead; what they correct and what corrects them.';
 
+-- Weights are those of the definition. Where the kept one differs in its last digits alone, as it
+-- may when the same is computed in another way, its digits decide who gets the odd cent: so
+-- every cent can be compared.
 CREATE OR REPLACE FUNCTION leadflow._oracle_credits(
 	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
 RETURNS TABLE (deal_id bigint, model text, lead_id bigint, occurred_at timestamptz, activity_id uuid,
@@ -1220,6 +1223,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_custom_plan
 SET timezone = 'UTC'
+SET extra_float_digits = 1
 SET enable_nestloop = off
 SET jit = off
 AS $$
@@ -1227,7 +1231,7 @@ AS $$
 BEGIN
 	RETURN QUERY
 	WITH RECURSIVE any_deal AS MATERIALIZED (
-		SELECT d.id, d.lead_id, d.amount, d.currency, d.status, d.closed_at, d.corrects_deal_id
+		SELECT d.id, d.lead_id, d.amount, d.currency, d.status, d.opened_at, d.closed_at, d.corrects_deal_id
 		FROM leadflow.deals d
 		WHERE ($1 = '-9223372036854775808' AND $2 = 9223372036854775807)
 			OR d.id = ANY (ARRAY(SELECT leadflow._range_deals($1, $2)))
@@ -1241,11 +1245,19 @@ BEGIN
 		FROM origin o
 		JOIN any_deal d ON d.id = o.corrects_deal_id
 	), deal AS MATERIALIZED (
-		SELECT d.id, o.lead_id, d.amount, d.currency, o.id AS origin_id, coalesce(o.closed_at, d.closed_at) AS converted_at
+		SELECT d.id, o.lead_id, d.amount, d.currency, o.id AS origin_id, t.converted_at,
+			o.opened_at AS opportunity_at, coalesce(h.mql_at, l.created_at) AS lead_created_at
 		FROM origin
 		JOIN any_deal d ON d.id = origin.deal_id
 		JOIN any_deal o ON o.id = origin.id
-		WHERE origin.corrects_deal_id IS NULL AND o.lead_id IS NOT NULL
+		CROSS JOIN LATERAL (SELECT coalesce(o.closed_at, d.closed_at) AS converted_at) t
+		LEFT JOIN LATERAL (SELECT l.created_at FROM leadflow.leads l WHERE l.id = o.lead_id OFFSET 0) l ON true
+		LEFT JOIN LATERAL (
+			SELECT min(h.entered_at) AS mql_at
+			FROM leadflow.stage_history h
+			WHERE h.lead_id = o.lead_id AND h.to_stage = 'mql' AND h.entered_at <= t.converted_at
+		) h ON true
+		WHERE origin.corrects_deal_id IS NULL
 	), party AS MATERIALIZED (
 		SELECT d.id AS deal_id, d.lead_id
 		FROM deal d
@@ -1255,10 +1267,33 @@ BEGIN
 		CROSS JOIN LATERAL (
 			SELECT c.lead_id FROM leadflow.deal_contacts c WHERE c.deal_id = d.origin_id OFFSET 0
 		) c
+		-- nobody's deal is nobody's, whoever else was in it
+		WHERE d.lead_id IS NOT NULL
+	), model AS MATERIALIZED (
+		-- parts that a model has not are NULL
+		SELECT m.name, m.kind, m.lookback,
+			extract(epoch FROM coalesce(m.params ->> 'half_life', '7 days')::interval) AS half_life,
+			coalesce(m.params -> 'direct', '["direct"]') AS direct,
+			coalesce((m.params ->> 'first')::numeric, p.first) AS first,
+			coalesce((m.params ->> 'lead_created')::numeric, p.lead_created) AS lead_created,
+			coalesce((m.params ->> 'opportunity')::numeric, p.opportunity) AS opportunity,
+			coalesce((m.params ->> 'last')::numeric, p.last) AS last,
+			coalesce((m.params ->> 'middle')::numeric, p.middle) AS middle
+		FROM leadflow.attribution_models m
+		JOIN (VALUES
+			('first_touch', NULL, NULL, NULL, NULL, NULL),
+			('last_touch', NULL, NULL, NULL, NULL, NULL),
+			('last_non_direct', NULL, NULL, NULL, NULL, NULL),
+			('linear', NULL, NULL, NULL, NULL, NULL),
+			('time_decay', NULL, NULL, NULL, NULL, NULL),
+			('position_based', 0.4, NULL, NULL, 0.4, 0.2),
+			('w_shaped', 0.3, 0.3, 0.3, NULL, 0.1),
+			('full_path', 0.225, 0.225, 0.225, 0.225, 0.1),
+			('custom', NULL, NULL, NULL, NULL, NULL)
+		) p (kind, first, lead_created, opportunity, last, middle) ON p.kind = m.kind
+		WHERE m.active
 	), touch AS (
-		SELECT d.id AS deal_id, m.name AS model, m.kind, a.lead_id, a.occurred_at, a.id, a.campaign_id,
-			row_number() OVER (PARTITION BY d.id, m.name ORDER BY a.occurred_at, a.id, a.lead_id) AS nth,
-			count(*) OVER (PARTITION BY d.id, m.name) AS touches
+		SELECT p.deal_id, a.lead_id, a.occurred_at, a.id, a.campaign_id, n.channel
 		FROM deal d
 		JOIN party p ON p.deal_id = d.id
 		CROSS JOIN LATERAL (
@@ -1269,43 +1304,101 @@ BEGIN
 			OFFSET 0
 		) a
 		JOIN leadflow.activity_kinds k ON k.kind = a.kind AND k.role = 'engagement'
-		CROSS JOIN leadflow.attribution_models m
-		WHERE m.active
-			AND (m.lookback IS NULL
-				OR extract(epoch FROM d.converted_at - a.occurred_at) <= extract(epoch FROM m.lookback))
+		LEFT JOIN leadflow.campaigns n ON n.id = a.campaign_id
+	), numbered AS (
+		-- an event's anchor is the last touch at or before it: as many as there are till then; 0 = there is none
+		SELECT t.*, m.name AS model,
+			coalesce(m.direct ? t.channel, false) AS is_direct,
+			row_number() OVER (path ORDER BY t.occurred_at, t.id, t.lead_id) AS nth,
+			count(*) OVER path AS touches,
+			count(*) FILTER (WHERE t.occurred_at <= d.lead_created_at) OVER path AS till_lead_created,
+			count(*) FILTER (WHERE t.occurred_at <= d.opportunity_at) OVER path AS till_opportunity,
+			max(t.occurred_at) OVER path AS last_at
+		FROM deal d
+		JOIN touch t ON t.deal_id = d.id
+		JOIN model m ON m.lookback IS NULL
+			OR extract(epoch FROM d.converted_at - t.occurred_at) <= extract(epoch FROM m.lookback)
+		WINDOW path AS (PARTITION BY t.deal_id, m.name)
+	), parted AS (
+		SELECT t.*, m.kind, m.middle,
+			max(t.nth) FILTER (WHERE NOT t.is_direct) OVER path AS last_indirect,
+			-- how much closer to the conversion the last touch is, in half-lives
+			extract(epoch FROM t.last_at - t.occurred_at)::double precision / m.half_life::double precision AS halvings,
+			a.first OR a.lead_created OR a.opportunity OR a.last AS is_anchor,
+			count(*) FILTER (WHERE NOT (a.first OR a.lead_created OR a.opportunity OR a.last)) OVER path AS middles,
+			CASE WHEN a.first THEN m.first ELSE 0 END + CASE WHEN a.lead_created THEN m.lead_created ELSE 0 END
+				+ CASE WHEN a.opportunity THEN m.opportunity ELSE 0 END + CASE WHEN a.last THEN m.last ELSE 0 END AS anchored
+		FROM numbered t
+		JOIN model m ON m.name = t.model
+		CROSS JOIN LATERAL (
+			SELECT t.nth = 1 AND m.first IS NOT NULL AS first,
+				t.nth = t.till_lead_created AND m.lead_created IS NOT NULL AS lead_created,
+				t.nth = t.till_opportunity AND m.opportunity IS NOT NULL AS opportunity,
+				t.nth = t.touches AND m.last IS NOT NULL AS last
+		) a
+		WINDOW path AS (PARTITION BY t.deal_id, t.model)
 	), share AS (
-		-- in whole cents of the absolute amount; what does not divide goes to the earliest
 		SELECT t.*,
 			CASE t.kind
 				WHEN 'first_touch' THEN (t.nth = 1)::integer
 				WHEN 'last_touch' THEN (t.nth = t.touches)::integer
-				WHEN 'linear' THEN 1::double precision / t.touches
-			END AS weight,
-			CASE t.kind
-				WHEN 'first_touch' THEN CASE WHEN t.nth = 1 THEN c.cents ELSE 0 END
-				WHEN 'last_touch' THEN CASE WHEN t.nth = t.touches THEN c.cents ELSE 0 END
-				WHEN 'linear' THEN div(c.cents, t.touches) + CASE WHEN t.nth <= mod(c.cents, t.touches) THEN 1 ELSE 0 END
-			END AS cents
-		FROM touch t
+				WHEN 'last_non_direct' THEN (t.nth = coalesce(t.last_indirect, t.touches))::integer
+				WHEN 'linear' THEN 1
+				-- what is less than a double can be is nothing
+				WHEN 'time_decay' THEN CASE WHEN t.halvings > 1074 THEN 0 ELSE power(2::double precision, -t.halvings) END
+				ELSE CASE WHEN t.is_anchor THEN t.anchored ELSE coalesce(t.middle, 0) / t.middles END
+			END AS share
+		FROM parted t
+	), total AS (
+		SELECT t.*, sum(t.share::numeric) OVER path AS shares
+		FROM share t
+		WINDOW path AS (PARTITION BY t.deal_id, t.model)
+	), weighed AS (
+		SELECT t.deal_id, t.model, t.lead_id, t.occurred_at, t.id, t.campaign_id, t.nth,
+			CASE WHEN k.weight BETWEEN w.weight * 0.999999999999 AND w.weight * 1.000000000001 THEN k.weight ELSE w.weight END AS weight
+		FROM total t
+		CROSS JOIN LATERAL (SELECT CASE WHEN t.shares = 0 THEN 1::numeric / t.touches ELSE t.share::numeric / t.shares END::double precision AS weight) w
+		LEFT JOIN (
+			SELECT k.deal_id, k.model, k.lead_id, k.occurred_at, k.activity_id, min(k.weight) AS weight
+			FROM leadflow.attribution_credits k
+			WHERE ($1 = '-9223372036854775808' AND $2 = 9223372036854775807)
+				OR k.deal_id = ANY (ARRAY(SELECT d.id FROM deal d))
+			GROUP BY k.deal_id, k.model, k.lead_id, k.occurred_at, k.activity_id
+		) k ON k.deal_id = t.deal_id AND k.model = t.model AND k.lead_id = t.lead_id
+			AND k.occurred_at = t.occurred_at AND k.activity_id = t.id
+		WHERE w.weight > 0
+	), quota AS (
+		-- in cents of the absolute amount: whole ones, and what remains in billionths
+		SELECT t.*, q.whole, c.cents, d.amount, d.currency,
+			div((c.cents * t.decimal - q.whole * t.decimals) * 2000000000 + t.decimals, 2 * t.decimals) AS remainder
+		FROM (
+			SELECT w.*, x.decimal, sum(x.decimal) OVER (PARTITION BY w.deal_id, w.model) AS decimals
+			FROM weighed w
+			CROSS JOIN LATERAL (SELECT w.weight::text::numeric AS decimal) x
+		) t
 		JOIN deal d ON d.id = t.deal_id
 		CROSS JOIN LATERAL (SELECT abs(d.amount) * 100 AS cents) c
+		CROSS JOIN LATERAL (SELECT div(c.cents * t.decimal, t.decimals) AS whole) q
+	), split AS (
+		SELECT q.*,
+			q.cents - sum(q.whole) OVER (PARTITION BY q.deal_id, q.model) AS left_over,
+			row_number() OVER (PARTITION BY q.deal_id, q.model ORDER BY q.remainder DESC, q.nth) AS rank
+		FROM quota q
 	)
-	SELECT d.id, s.model, s.lead_id, s.occurred_at, s.id, s.campaign_id, s.weight,
-		round(sign(d.amount) * s.cents / 100, 2), d.currency
-	FROM share s
-	JOIN deal d ON d.id = s.deal_id
-	WHERE s.weight <> 0
+	SELECT s.deal_id, s.model, s.lead_id, s.occurred_at, s.id, s.campaign_id, s.weight,
+		round(sign(s.amount) * (s.whole + CASE WHEN s.rank <= s.left_over THEN 1 ELSE 0 END) / 100, 2), s.currency
+	FROM split s
 	UNION ALL
 	-- totals never shrink: a deal without a touch is credited to nobody
 	SELECT d.id, m.name, d.lead_id, NULL, NULL, NULL, 1, d.amount, d.currency
 	FROM deal d
-	CROSS JOIN leadflow.attribution_models m
-	LEFT JOIN (SELECT DISTINCT t.deal_id, t.model FROM touch t) t ON t.deal_id = d.id AND t.model = m.name
-	WHERE m.active AND t.deal_id IS NULL;
+	CROSS JOIN model m
+	LEFT JOIN (SELECT DISTINCT t.deal_id, t.model FROM numbered t) t ON t.deal_id = d.id AND t.model = m.name
+	WHERE t.deal_id IS NULL;
 END
 $$;
 COMMENT ON FUNCTION leadflow._oracle_credits(bigint, bigint) IS
-	'Credits of every won deal that has a lead (of the deals that a range of leads has a part in), under every active model, computed from deals, contacts and activities; touches without weight left out. credit in currency.';
+	'Credits of every won deal (of the deals that a range of leads has a part in), under every active rule-based model, computed from deals, contacts, history and activities; touches without weight left out. credit in currency.';
 
 CREATE OR REPLACE FUNCTION leadflow._verify_credits(
 	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
@@ -1346,6 +1439,7 @@ BEGIN
 			format('%s %s, weight %s, campaign %s', o.credit, o.currency, trim_scale(round(o.weight::numeric, 12)),
 				coalesce(o.campaign_id::text, '-'))
 		FROM leadflow._oracle_credits($1, $2) o
+		WHERE o.lead_id IS NOT NULL
 	) c
 	GROUP BY c.deal_id, c.model, c.lead_id, c.occurred_at, c.activity_id
 	HAVING string_agg(c.share, '; ' ORDER BY c.share) FILTER (WHERE c.kept)
