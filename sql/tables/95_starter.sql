@@ -26,7 +26,14 @@ JOIN leadflow.calendars c ON c.name = 'office';
 INSERT INTO leadflow.attribution_models (name, kind) VALUES
 	('first_touch', 'first_touch'),
 	('last_touch', 'last_touch'),
-	('linear', 'linear');
+	('last_non_direct', 'last_non_direct'),
+	('linear', 'linear'),
+	('time_decay', 'time_decay'),
+	('position_based', 'position_based'),
+	('w_shaped', 'w_shaped'),
+	('full_path', 'full_path'),
+	('markov', 'markov'),
+	('shapley', 'shapley');
 
 -- Kinds of activity.
 INSERT INTO leadflow.activity_kinds (kind, role, two_way, expects_reply, withdraws_permission, channel) VALUES

@@ -127,6 +127,8 @@ SELECT c.deal_id, c.model, c.lead_id, c.occurred_at, n.code, round(c.weight::num
 FROM leadflow.attribution_credits c LEFT JOIN leadflow.campaigns n ON n.id = c.campaign_id
 ORDER BY c.deal_id, c.model, c.occurred_at, c.activity_id;
 
+-- the models that it knows; attribution_property has all
+DELETE FROM leadflow.attribution_models WHERE kind NOT IN ('first_touch', 'last_touch', 'linear');
 INSERT INTO leadflow.activity_kinds (kind, role) VALUES ('page_view', 'engagement'), ('form_submit', 'engagement'), ('call', 'sales_touch')
 ON CONFLICT DO NOTHING;
 INSERT INTO leadflow.campaigns (id, name, code) VALUES (1, 'Spring', 'spring'), (2, 'Search', 'search'), (3, 'Fair', 'fair');
