@@ -15,7 +15,7 @@ TABLES = 05_settings 15_calendar 17_team 20_account 25_campaign 30_stage \
 FUNCTIONS = 00_install 05_base 15_calendar 30_stage 36_identity 40_activity 42_contact 45_score \
 	46_model 50_handoff 52_review 54_nurture 56_outbox 58_policy 59_clock 60_sla 62_report 80_attribution 82_attribution_rules 85_backtest 88_brief 90_admin 95_verify 96_reconcile
 VIEWS = 10_score 30_stage 36_identity 40_lead 42_contact 46_model 50_handoff 52_review 54_nurture \
-	56_outbox 58_clock 60_sla 62_speed 64_marketing 80_attribution 85_performance 87_teams 90_health
+	56_outbox 58_clock 60_sla 62_speed 64_marketing 80_attribution 81_funnel 85_performance 87_teams 90_health
 
 STATE = $(TABLES:%=sql/tables/%.sql) $(VIEWS:%=sql/views/%.sql)
 CODE = $(FUNCTIONS:%=sql/functions/%.sql)

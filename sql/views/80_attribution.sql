@@ -1,110 +1,214 @@
 -- What the campaigns brought in.
-CREATE OR REPLACE VIEW leadflow.attribution_by_campaign WITH (security_invoker = true) AS
-WITH credited AS (
-	SELECT c.model,
-		date_trunc('month', d.closed_at AT TIME ZONE s.time_zone)::date AS month_start,
-		c.currency, c.campaign_id,
-		count(DISTINCT c.deal_id) FILTER (WHERE d.corrects_deal_id IS NULL) AS deals,
-		sum(c.credit) AS revenue
-	FROM leadflow.attribution_credits c
-	JOIN leadflow.deals d ON d.id = c.deal_id
-	CROSS JOIN leadflow.settings s
-	GROUP BY 1, 2, 3, 4
-), spent AS (
-	SELECT m.name AS model, date_trunc('month', k.day::timestamp)::date AS month_start,
-		k.currency, k.campaign_id, sum(k.amount) AS cost
-	FROM leadflow.campaign_costs k
-	CROSS JOIN leadflow.attribution_models m
-	WHERE m.active
-	GROUP BY 1, 2, 3, 4
-), figures AS (
-	SELECT model, month_start, currency, campaign_id,
-		coalesce(r.deals, 0) AS deals, coalesce(r.revenue, 0.00) AS revenue, coalesce(k.cost, 0.00) AS cost
-	FROM credited r
-	FULL JOIN spent k USING (model, month_start, currency, campaign_id)
+
+CREATE OR REPLACE VIEW leadflow._won_deals WITH (security_invoker = true) AS
+WITH RECURSIVE origin AS (
+	SELECT d.id AS deal_id, d.corrects_deal_id AS corrected_id
+	FROM leadflow.deals d
+	WHERE d.status = 'won' AND d.corrects_deal_id IS NOT NULL
+	UNION
+	SELECT o.deal_id, d.corrects_deal_id
+	FROM origin o
+	JOIN leadflow.deals d ON d.id = o.corrected_id
+	WHERE d.corrects_deal_id IS NOT NULL
 )
-SELECT f.model,
-	f.model = s.default_attribution_model AS is_default,
-	f.month_start,
-	f.currency::text AS currency,
-	f.campaign_id,
+SELECT d.id AS deal_id, d.lead_id, d.id AS root_id
+FROM leadflow.deals d
+WHERE d.status = 'won' AND d.corrects_deal_id IS NULL
+UNION ALL
+SELECT o.deal_id, d.lead_id, d.id
+FROM origin o
+JOIN leadflow.deals d ON d.id = o.corrected_id
+WHERE d.corrects_deal_id IS NULL;
+COMMENT ON VIEW leadflow._won_deals IS 'Internal. One row a won deal: whose it is. A correction goes by the deal at the root of what it corrects.';
+COMMENT ON COLUMN leadflow._won_deals.deal_id IS 'Deal (deals.id).';
+COMMENT ON COLUMN leadflow._won_deals.lead_id IS 'Lead (leads.id) of it, or of the root of what it corrects; NULL = nobody''s.';
+COMMENT ON COLUMN leadflow._won_deals.root_id IS 'Deal at the root of what it corrects; the deal itself where it corrects none.';
+
+-- Each arm asks for the model by itself, so that a reader of one model, or of the default one, has
+-- the others left out before anything is summed.
+CREATE OR REPLACE VIEW leadflow.attribution_by_campaign WITH (security_invoker = true) AS
+WITH figures AS (
+	SELECT
+		m.name AS model,
+		m.name = s.default_attribution_model AS is_default,
+		date_trunc('month', d.closed_at AT TIME ZONE s.time_zone)::date AS month_start,
+		c.currency::text AS currency,
+		c.campaign_id,
+		count(DISTINCT c.deal_id) FILTER (WHERE d.corrects_deal_id IS NULL) AS deals,
+		coalesce(sum(c.weight) FILTER (WHERE d.corrects_deal_id IS NULL), 0) AS share,
+		sum(c.credit) AS revenue,
+		0.00 AS cost
+	FROM leadflow.attribution_models m
+	CROSS JOIN leadflow.settings s
+	JOIN leadflow.attribution_credits c ON c.model = m.name
+	JOIN leadflow.deals d ON d.id = c.deal_id
+	GROUP BY 1, 2, 3, 4, 5
+	UNION ALL
+	SELECT
+		m.name,
+		m.name = s.default_attribution_model,
+		date_trunc('month', k.day::timestamp)::date,
+		k.currency::text,
+		k.campaign_id,
+		0, 0, 0.00,
+		sum(k.amount)
+	FROM leadflow.attribution_models m
+	CROSS JOIN leadflow.settings s
+	CROSS JOIN leadflow.campaign_costs k
+	WHERE m.active AND m.kind NOT IN ('markov', 'shapley')
+	GROUP BY 1, 2, 3, 4, 5
+), totals AS (
+	SELECT
+		f.model, f.is_default, f.month_start, f.currency, f.campaign_id,
+		sum(f.deals)::bigint AS deals,
+		sum(f.share) AS share,
+		sum(f.revenue) AS revenue,
+		sum(f.cost) AS cost,
+		-- money of two currencies in one month of a campaign: no row has the whole of it
+		count(*) OVER (PARTITION BY f.model, f.is_default, f.month_start, f.campaign_id) = 1 AS whole
+	FROM figures f
+	GROUP BY f.model, f.is_default, f.month_start, f.currency, f.campaign_id
+)
+SELECT
+	t.model,
+	t.is_default,
+	t.month_start,
+	t.currency,
+	t.campaign_id,
 	coalesce(n.name, '(none)') AS campaign,
-	f.deals AS deals_credited,
-	f.revenue,
-	f.cost,
-	-- money of two currencies in one month of a campaign: no row has the whole of it
-	CASE WHEN f.cost > 0 AND min(f.currency) OVER same = max(f.currency) OVER same
-		THEN round((f.revenue - f.cost) / f.cost, 4) END AS roi
-FROM figures f
-CROSS JOIN leadflow.settings s
-LEFT JOIN leadflow.campaigns n ON n.id = f.campaign_id
-WINDOW same AS (PARTITION BY f.model, f.month_start, f.campaign_id);
-COMMENT ON VIEW leadflow.attribution_by_campaign IS
-'One row an attribution model, month, currency and campaign: what won deals are credited to it, and what it cost. Revenue goes by the month in which the deal closed, cost by the day on which it was spent. Don''t sum over models: each shares out the same money (campaign_revenue has one only).';
+	t.deals AS deals_credited,
+	t.revenue,
+	t.cost,
+	CASE WHEN t.whole AND t.cost > 0 THEN round((t.revenue - t.cost) / t.cost, 4) END AS roi,
+	CASE WHEN t.campaign_id IS NULL THEN '(none)' ELSE coalesce(n.channel, '(no channel)') END AS channel,
+	t.share AS deals_share,
+	CASE WHEN t.whole AND t.cost > 0 AND t.deals > 0 THEN round(t.cost / t.deals, 2) END AS cost_per_won
+FROM totals t
+LEFT JOIN leadflow.campaigns n ON n.id = t.campaign_id;
+COMMENT ON VIEW leadflow.attribution_by_campaign IS 'One row a rule-based attribution model, month, currency and campaign (key: these; NULL is a value of its own): what won deals are credited to it, and what it cost. Revenue goes by the month in which the deal closed, cost by the day on which it was spent. Don''t sum over models: each shares out the same money (campaign_revenue has one only). A campaign that cost something keeps its row under every active model, whatever it won. markov and shapley are of channels (attribution_by_channel).';
 COMMENT ON COLUMN leadflow.attribution_by_campaign.model IS 'Attribution model (attribution_models.name).';
 COMMENT ON COLUMN leadflow.attribution_by_campaign.is_default IS 'It is the one of settings.default_attribution_model.';
 COMMENT ON COLUMN leadflow.attribution_by_campaign.month_start IS 'First day of the month in settings.time_zone.';
 COMMENT ON COLUMN leadflow.attribution_by_campaign.currency IS 'ISO 4217 code of revenue and cost.';
-COMMENT ON COLUMN leadflow.attribution_by_campaign.campaign_id IS 'Campaign; NULL = won deals without a touch.';
+COMMENT ON COLUMN leadflow.attribution_by_campaign.campaign_id IS 'Campaign (campaigns.id); NULL = won deals without a touch, those without a lead as well.';
 COMMENT ON COLUMN leadflow.attribution_by_campaign.campaign IS 'Its name; (none) for deals without a touch.';
-COMMENT ON COLUMN leadflow.attribution_by_campaign.deals_credited IS 'Deals of which the campaign earned a share; corrections count none. A deal counts for each of its campaigns, so don''t sum this.';
-COMMENT ON COLUMN leadflow.attribution_by_campaign.revenue IS 'Credits in currency, corrections included; adds up to the amounts of the won deals that have a lead.';
+COMMENT ON COLUMN leadflow.attribution_by_campaign.deals_credited IS 'Deals of which the campaign earned a share; corrections count none. A deal counts for each of its campaigns, so don''t sum this: deals_share adds up.';
+COMMENT ON COLUMN leadflow.attribution_by_campaign.revenue IS 'Credits in currency, corrections included (a month that has those alone may be below 0); adds up to the amounts of the month''s won deals.';
 COMMENT ON COLUMN leadflow.attribution_by_campaign.cost IS 'Cost in currency; 0 = none was recorded.';
 COMMENT ON COLUMN leadflow.attribution_by_campaign.roi IS '(revenue - cost) / cost, a ratio (1 = the money came back twice); NULL without cost, and where the campaign''s month has revenue or cost in another currency as well.';
+COMMENT ON COLUMN leadflow.attribution_by_campaign.channel IS 'Channel of the campaign as it is now; (no channel) = it has none, (none) = deals without a touch.';
+COMMENT ON COLUMN leadflow.attribution_by_campaign.deals_share IS 'Sum of its shares of those deals (attribution_credits.weight), a number of deals: adds up to the number of won deals, corrections not counted, but for rounding at the 15th digit.';
+COMMENT ON COLUMN leadflow.attribution_by_campaign.cost_per_won IS 'cost / deals_credited, in currency, rounded to two decimals; NULL without cost or deal, and where the campaign''s month has another currency as well.';
 
 CREATE OR REPLACE VIEW leadflow.campaign_revenue WITH (security_invoker = true) AS
-SELECT a.month_start, a.currency, a.campaign_id, a.campaign, a.deals_credited, a.revenue, a.cost, a.roi
+SELECT a.month_start, a.currency, a.campaign_id, a.campaign, a.deals_credited, a.revenue, a.cost, a.roi,
+	a.channel, a.deals_share, a.cost_per_won
 FROM leadflow.attribution_by_campaign a
 WHERE a.is_default;
-COMMENT ON VIEW leadflow.campaign_revenue IS
-'One row a month, currency and campaign, by the default attribution model alone: revenue and cost are safe to sum within a currency.';
+COMMENT ON VIEW leadflow.campaign_revenue IS 'One row a month, currency and campaign (key: these; NULL is a value of its own), by the default attribution model alone: revenue and cost are safe to sum within a currency. Empty while settings.default_attribution_model is not active.';
 COMMENT ON COLUMN leadflow.campaign_revenue.month_start IS 'First day of the month in settings.time_zone.';
 COMMENT ON COLUMN leadflow.campaign_revenue.currency IS 'ISO 4217 code of revenue and cost.';
-COMMENT ON COLUMN leadflow.campaign_revenue.campaign_id IS 'Campaign; NULL = won deals without a touch.';
+COMMENT ON COLUMN leadflow.campaign_revenue.campaign_id IS 'Campaign (campaigns.id); NULL = won deals without a touch, those without a lead as well.';
 COMMENT ON COLUMN leadflow.campaign_revenue.campaign IS 'Its name; (none) for deals without a touch.';
-COMMENT ON COLUMN leadflow.campaign_revenue.deals_credited IS 'Deals of which the campaign earned a share; corrections count none. A deal counts for each of its campaigns, so don''t sum this.';
-COMMENT ON COLUMN leadflow.campaign_revenue.revenue IS 'Credits in currency, by the month in which the deal closed.';
+COMMENT ON COLUMN leadflow.campaign_revenue.deals_credited IS 'Deals of which the campaign earned a share; corrections count none. A deal counts for each of its campaigns, so don''t sum this: deals_share adds up.';
+COMMENT ON COLUMN leadflow.campaign_revenue.revenue IS 'Credits in currency, by the month in which the deal closed, corrections included; adds up to the amounts of the month''s won deals.';
 COMMENT ON COLUMN leadflow.campaign_revenue.cost IS 'Cost in currency, by the day on which it was spent; 0 = none was recorded.';
 COMMENT ON COLUMN leadflow.campaign_revenue.roi IS '(revenue - cost) / cost, a ratio; NULL without cost, and where the campaign''s month has another currency as well.';
+COMMENT ON COLUMN leadflow.campaign_revenue.channel IS 'Channel of the campaign as it is now; (no channel) = it has none, (none) = deals without a touch.';
+COMMENT ON COLUMN leadflow.campaign_revenue.deals_share IS 'Sum of its shares of those deals, a number of deals: adds up to the number of won deals, corrections not counted.';
+COMMENT ON COLUMN leadflow.campaign_revenue.cost_per_won IS 'cost / deals_credited, in currency; NULL without cost or deal, and where the campaign''s month has another currency as well.';
 
-CREATE OR REPLACE VIEW leadflow._won_deals WITH (security_invoker = true) AS
-WITH RECURSIVE origin AS (
-	SELECT d.id AS deal_id, d.lead_id, d.corrects_deal_id
-	FROM leadflow.deals d
-	WHERE d.status = 'won'
-	UNION
-	SELECT o.deal_id, d.lead_id, d.corrects_deal_id
-	FROM origin o
-	JOIN leadflow.deals d ON d.id = o.corrects_deal_id
+CREATE OR REPLACE VIEW leadflow.attribution_by_channel WITH (security_invoker = true) AS
+WITH figures AS (
+	SELECT
+		m.name AS model,
+		m.name = s.default_attribution_model AS is_default,
+		date_trunc('month', d.closed_at AT TIME ZONE s.time_zone)::date AS month_start,
+		c.currency::text AS currency,
+		CASE WHEN c.campaign_id IS NULL THEN '(none)' ELSE coalesce(n.channel, '(no channel)') END AS channel,
+		count(DISTINCT c.deal_id) FILTER (WHERE d.corrects_deal_id IS NULL) AS deals,
+		coalesce(sum(c.weight) FILTER (WHERE d.corrects_deal_id IS NULL), 0) AS share,
+		sum(c.credit) AS revenue,
+		0.00 AS cost
+	FROM leadflow.attribution_models m
+	CROSS JOIN leadflow.settings s
+	JOIN leadflow.attribution_credits c ON c.model = m.name
+	JOIN leadflow.deals d ON d.id = c.deal_id
+	LEFT JOIN leadflow.campaigns n ON n.id = c.campaign_id
+	GROUP BY 1, 2, 3, 4, 5
+	UNION ALL
+	SELECT
+		m.name,
+		m.name = s.default_attribution_model,
+		date_trunc('month', k.day::timestamp)::date,
+		k.currency::text,
+		coalesce(n.channel, '(no channel)'),
+		0, 0, 0.00,
+		sum(k.amount)
+	FROM leadflow.attribution_models m
+	CROSS JOIN leadflow.settings s
+	CROSS JOIN leadflow.campaign_costs k
+	JOIN leadflow.campaigns n ON n.id = k.campaign_id
+	WHERE m.active
+	GROUP BY 1, 2, 3, 4, 5
+), totals AS (
+	SELECT
+		f.model, f.is_default, f.month_start, f.currency, f.channel,
+		sum(f.deals)::bigint AS deals,
+		sum(f.share) AS share,
+		sum(f.revenue) AS revenue,
+		sum(f.cost) AS cost,
+		count(*) OVER (PARTITION BY f.model, f.is_default, f.month_start, f.channel) = 1 AS whole
+	FROM figures f
+	GROUP BY f.model, f.is_default, f.month_start, f.currency, f.channel
 )
-SELECT o.deal_id, o.lead_id
-FROM origin o
-WHERE o.corrects_deal_id IS NULL;
-COMMENT ON VIEW leadflow._won_deals IS 'Internal. One row a won deal: whose it is. A correction goes by the deal at the root of what it corrects.';
-COMMENT ON COLUMN leadflow._won_deals.deal_id IS 'Deal (deals.id).';
-COMMENT ON COLUMN leadflow._won_deals.lead_id IS 'Lead (leads.id) of it, or of the root of what it corrects; NULL = nobody''s.';
+SELECT
+	t.model,
+	t.is_default,
+	t.month_start,
+	t.currency,
+	t.channel,
+	t.deals AS deals_credited,
+	t.share AS deals_share,
+	t.revenue,
+	t.cost,
+	CASE WHEN t.whole AND t.cost > 0 THEN round((t.revenue - t.cost) / t.cost, 4) END AS roi,
+	CASE WHEN t.whole AND t.cost > 0 AND t.deals > 0 THEN round(t.cost / t.deals, 2) END AS cost_per_won
+FROM totals t;
+COMMENT ON VIEW leadflow.attribution_by_channel IS 'One row an attribution model, month, currency and channel (key: these): what won deals are credited to the channel''s campaigns, and what they cost, by the definitions of attribution_by_campaign. Don''t sum over models: each shares out the same money. A channel that cost something keeps its row under every active model.';
+COMMENT ON COLUMN leadflow.attribution_by_channel.model IS 'Attribution model (attribution_models.name).';
+COMMENT ON COLUMN leadflow.attribution_by_channel.is_default IS 'It is the one of settings.default_attribution_model.';
+COMMENT ON COLUMN leadflow.attribution_by_channel.month_start IS 'First day of the month in settings.time_zone.';
+COMMENT ON COLUMN leadflow.attribution_by_channel.currency IS 'ISO 4217 code of revenue and cost.';
+COMMENT ON COLUMN leadflow.attribution_by_channel.channel IS 'Channel (campaigns.channel as it is now); (no channel) = campaigns without one, (none) = won deals without a touch, those without a lead as well.';
+COMMENT ON COLUMN leadflow.attribution_by_channel.deals_credited IS 'Deals of which the channel earned a share; corrections count none. A deal counts for each of its channels, so don''t sum this: deals_share adds up.';
+COMMENT ON COLUMN leadflow.attribution_by_channel.deals_share IS 'Sum of its shares of those deals, a number of deals: adds up to the number of won deals, corrections not counted, but for rounding at the 15th digit.';
+COMMENT ON COLUMN leadflow.attribution_by_channel.revenue IS 'Credits in currency, corrections included (a month that has those alone may be below 0); adds up to the amounts of the month''s won deals.';
+COMMENT ON COLUMN leadflow.attribution_by_channel.cost IS 'Cost of its campaigns in currency; 0 = none was recorded.';
+COMMENT ON COLUMN leadflow.attribution_by_channel.roi IS '(revenue - cost) / cost, a ratio (1 = the money came back twice); NULL without cost, and where the channel''s month has revenue or cost in another currency as well.';
+COMMENT ON COLUMN leadflow.attribution_by_channel.cost_per_won IS 'cost / deals_credited, in currency, rounded to two decimals; NULL without cost or deal, and where the channel''s month has another currency as well.';
 
 CREATE OR REPLACE VIEW leadflow.attribution_check WITH (security_invoker = true) AS
 WITH expected AS (
-	SELECT m.name AS model, d.id AS deal_id, d.amount
+	SELECT m.name AS model, d.id AS deal_id, d.currency, d.amount
 	FROM leadflow.deals d
 	CROSS JOIN leadflow.attribution_models m
 	WHERE d.status = 'won' AND m.active AND m.kind NOT IN ('markov', 'shapley')
 ), credited AS (
-	SELECT c.model, c.deal_id, sum(c.credit) AS credit
+	SELECT c.model, c.deal_id, c.currency, sum(c.credit) AS credit
 	FROM leadflow.attribution_credits c
-	GROUP BY c.model, c.deal_id
+	GROUP BY c.model, c.deal_id, c.currency
 )
-SELECT model, deal_id, e.amount AS expected, c.credit AS credited
+SELECT model, deal_id, e.amount AS expected, c.credit AS credited, currency::text AS currency
 FROM expected e
-FULL JOIN credited c USING (model, deal_id)
+FULL JOIN credited c USING (model, deal_id, currency)
 WHERE e.amount IS DISTINCT FROM c.credit;
-COMMENT ON VIEW leadflow.attribution_check IS
-'One row an attribution model and deal whose credits don''t add up to its amount; empty when all adds up. verify() also compares every single credit.';
+COMMENT ON VIEW leadflow.attribution_check IS 'One row an active rule-based attribution model, won deal and currency whose credits don''t add up to its amount; empty when all adds up. verify() also compares every single credit.';
 COMMENT ON COLUMN leadflow.attribution_check.model IS 'Attribution model (attribution_models.name).';
-COMMENT ON COLUMN leadflow.attribution_check.deal_id IS 'Deal.';
-COMMENT ON COLUMN leadflow.attribution_check.expected IS 'Amount of the deal in its currency; NULL = it ought to have no credits (not won, deleted, or the model is not active).';
+COMMENT ON COLUMN leadflow.attribution_check.deal_id IS 'Deal (deals.id).';
+COMMENT ON COLUMN leadflow.attribution_check.expected IS 'Amount of the deal; NULL = it ought to have no credits (not won, deleted, in another currency, or the model is not active).';
 COMMENT ON COLUMN leadflow.attribution_check.credited IS 'Sum of its credits; NULL = it has none.';
+COMMENT ON COLUMN leadflow.attribution_check.currency IS 'ISO 4217 code of both.';
 
 CREATE OR REPLACE VIEW leadflow.unmatched_deals WITH (security_invoker = true) AS
 SELECT d.id AS deal_id, d.external_id, d.name, d.amount, d.currency::text AS currency, d.status,
@@ -113,7 +217,7 @@ FROM leadflow.deals d
 LEFT JOIN leadflow.team_members m ON m.id = d.owner_id
 WHERE d.lead_id IS NULL AND d.corrects_deal_id IS NULL;
 COMMENT ON VIEW leadflow.unmatched_deals IS
-'One row a deal that belongs to no lead yet: it moves nobody and is credited to nobody. Corrections go with the deal that they correct and are not listed.';
+'One row a deal that belongs to no lead yet: it moves nobody and, once won, is credited to no campaign. Corrections go with the deal that they correct and are not listed.';
 COMMENT ON COLUMN leadflow.unmatched_deals.deal_id IS 'Deal.';
 COMMENT ON COLUMN leadflow.unmatched_deals.external_id IS 'The CRM''s own key.';
 COMMENT ON COLUMN leadflow.unmatched_deals.name IS 'Name.';

@@ -256,7 +256,8 @@ INSERT INTO leadflow.deals (id, lead_id, amount, status, opened_at, closed_at, c
 	(14, 1, -80, 'won', '2026-02-20', '2026-02-20', 11), (15, 1, -10, 'won', '2026-05-01', '2026-05-01', 11);
 SELECT * FROM leadflow.attribution_by_campaign WHERE model = 'linear' ORDER BY month_start, currency, campaign_id;
 SELECT * FROM leadflow.campaign_revenue EXCEPT
-SELECT month_start, currency, campaign_id, campaign, deals_credited, revenue, cost, roi FROM leadflow.attribution_by_campaign WHERE is_default;
+SELECT month_start, currency, campaign_id, campaign, deals_credited, revenue, cost, roi, channel, deals_share, cost_per_won
+FROM leadflow.attribution_by_campaign WHERE is_default;
 SELECT model, sum(revenue), sum(cost) FILTER (WHERE currency = 'EUR') AS eur, bool_or(is_default) AS is_default
 FROM leadflow.attribution_by_campaign GROUP BY 1 ORDER BY 1;
 SELECT * FROM leadflow.attribution_check;

@@ -104,7 +104,7 @@ BEGIN
 			-- these show leads as they are, or are about who they are
 			AND c.relname NOT IN ('lead_details', 'lead_scores', 'lead_board', 'lead_timeline', 'possible_duplicates', 'health',
 				'score_distribution', 'almost_mql', 'rule_performance')
-			AND a.attname NOT IN ('full_name', 'lead', 'company', 'email', 'note', 'contest_note', 'comment', 'score', 'rank', 'name')
+			AND a.attname NOT IN ('full_name', 'lead', 'company', 'email', 'note', 'contest_note', 'comment', 'score', 'rank', 'name', 'deal')
 			-- what sales and marketing wrote to her, not what she looked at
 			AND (c.relname, a.attname) <> ('messages_against_rules', 'content')
 		GROUP BY c.relname
