@@ -1189,14 +1189,14 @@ AS $$
 BEGIN
 	RETURN QUERY
 	WITH RECURSIVE family (id) AS (
-		SELECT d.id FROM leadflow.deals d WHERE d.lead_id BETWEEN $1 AND $2
+		SELECT d.id FROM leadflow.deals d WHERE d.lead_id BETWEEN $1 AND $2 OR ($2 = 9223372036854775807 AND d.lead_id IS NULL)
 		UNION
 		SELECT c.deal_id FROM leadflow.deal_contacts c WHERE c.lead_id BETWEEN $1 AND $2
 		UNION
 		SELECT k.deal_id
 		FROM leadflow.attribution_credits k
 		LEFT JOIN leadflow.deals d ON d.id = k.deal_id
-		WHERE $2 = 9223372036854775807 AND d.lead_id IS NULL
+		WHERE $2 = 9223372036854775807 AND d.id IS NULL
 		UNION
 		SELECT relative.id
 		FROM family f
@@ -1210,7 +1210,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION leadflow._range_deals(bigint, bigint) IS
-	'Deals that have a lead or a contact in the range, without an upper bound also those that have credits and no lead; what they correct and what corrects them.';
+	'Deals that have a lead or a contact in the range, without an upper bound also those without a lead and those that are gone and have credits; what they correct and what corrects them.';
 
 -- Weights are those of the definition. Where the kept one differs in its last digits alone, as it
 -- may when the same is computed in another way, its digits decide who gets the odd cent: so
@@ -1344,20 +1344,19 @@ BEGIN
 				WHEN 'last_touch' THEN (t.nth = t.touches)::integer
 				WHEN 'last_non_direct' THEN (t.nth = coalesce(t.last_indirect, t.touches))::integer
 				WHEN 'linear' THEN 1
-				-- what is less than a double can be is nothing
-				WHEN 'time_decay' THEN CASE WHEN t.halvings > 1074 THEN 0 ELSE power(2::double precision, -t.halvings) END
+				WHEN 'time_decay' THEN CASE WHEN t.halvings > 1000 THEN 0 ELSE power(2::double precision, -t.halvings)::text::numeric END
 				ELSE CASE WHEN t.is_anchor THEN t.anchored ELSE coalesce(t.middle, 0) / t.middles END
 			END AS share
 		FROM parted t
 	), total AS (
-		SELECT t.*, sum(t.share::numeric) OVER path AS shares
+		SELECT t.*, sum(t.share) OVER path AS shares
 		FROM share t
 		WINDOW path AS (PARTITION BY t.deal_id, t.model)
 	), weighed AS (
 		SELECT t.deal_id, t.model, t.lead_id, t.occurred_at, t.id, t.campaign_id, t.nth,
 			CASE WHEN k.weight BETWEEN w.weight * 0.999999999999 AND w.weight * 1.000000000001 THEN k.weight ELSE w.weight END AS weight
 		FROM total t
-		CROSS JOIN LATERAL (SELECT CASE WHEN t.shares = 0 THEN 1::numeric / t.touches ELSE t.share::numeric / t.shares END::double precision AS weight) w
+		CROSS JOIN LATERAL (SELECT CASE WHEN t.shares = 0 THEN 1::numeric / t.touches ELSE t.share / t.shares END::double precision AS weight) w
 		LEFT JOIN (
 			SELECT k.deal_id, k.model, k.lead_id, k.occurred_at, k.activity_id, min(k.weight) AS weight
 			FROM leadflow.attribution_credits k
@@ -1366,7 +1365,8 @@ BEGIN
 			GROUP BY k.deal_id, k.model, k.lead_id, k.occurred_at, k.activity_id
 		) k ON k.deal_id = t.deal_id AND k.model = t.model AND k.lead_id = t.lead_id
 			AND k.occurred_at = t.occurred_at AND k.activity_id = t.id
-		WHERE w.weight > 0
+		-- less than that is nothing, neither here nor where it is kept
+		WHERE w.weight > 1e-300
 	), quota AS (
 		-- in cents of the absolute amount: whole ones, and what remains in billionths
 		SELECT t.*, q.whole, c.cents, d.amount, d.currency,
@@ -1426,20 +1426,14 @@ BEGIN
 			format('%s %s, weight %s, campaign %s', k.credit, k.currency, trim_scale(round(k.weight::numeric, 12)),
 				coalesce(k.campaign_id::text, '-')) AS share
 		FROM leadflow.attribution_credits k
-		LEFT JOIN LATERAL (
-			SELECT d.status, d.lead_id, d.amount FROM leadflow.deals d WHERE d.id = k.deal_id OFFSET 0
-		) d ON true
-		WHERE (k.weight <> 0 OR k.credit <> 0)
+		WHERE NOT (k.weight > 0 AND k.weight <= 1e-300 AND k.credit = 0)
 			AND (($1 = '-9223372036854775808' AND $2 = 9223372036854775807)
 				OR k.deal_id = ANY (ARRAY(SELECT leadflow._range_deals($1, $2))))
-			-- nobody's deal may have a row that says so, or none
-			AND NOT (d.status = 'won' AND d.lead_id IS NULL AND k.lead_id IS NULL AND k.activity_id IS NULL AND k.credit = d.amount)
 		UNION ALL
 		SELECT false, o.deal_id, o.model, o.lead_id, o.occurred_at, o.activity_id,
 			format('%s %s, weight %s, campaign %s', o.credit, o.currency, trim_scale(round(o.weight::numeric, 12)),
 				coalesce(o.campaign_id::text, '-'))
 		FROM leadflow._oracle_credits($1, $2) o
-		WHERE o.lead_id IS NOT NULL
 	) c
 	GROUP BY c.deal_id, c.model, c.lead_id, c.occurred_at, c.activity_id
 	HAVING string_agg(c.share, '; ' ORDER BY c.share) FILTER (WHERE c.kept)

@@ -145,8 +145,6 @@ SELECT born(22, 0), win(22, 22, 5, 0), win(20, NULL, 70, 0), win(21, 15, -1, 0, 
 INSERT INTO leadflow.deal_contacts (deal_id, lead_id) VALUES (20, 15);
 
 -- The models, switched on at last.
-SET session_replication_role = replica;
-ALTER TABLE leadflow.attribution_models DROP CONSTRAINT attribution_models_kind;
 DELETE FROM leadflow.attribution_models;
 INSERT INTO leadflow.attribution_models (name, kind)
 SELECT kind, kind FROM unnest('{first_touch,last_touch,last_non_direct,linear,time_decay,position_based,w_shaped,full_path,markov,shapley}'::text[]) kind;
@@ -159,7 +157,8 @@ INSERT INTO leadflow.attribution_models (name, kind, params, lookback, active) V
 	('linear, 2 days', 'linear', '{}', '2 days', true),
 	('w_shaped, 2 days', 'w_shaped', '{}', '2 days', true),
 	('off', 'linear', '{}', NULL, false);
-SELECT leadflow.settle();
+SELECT * FROM leadflow._verify_credits();
+SELECT * FROM leadflow.attribution_check;
 
 -- What was said and is not so, and the other way round.
 SELECT deal_id, model, coalesce(s.touch, o.touch) AS touch, s.weight AS said_weight, o.weight, s.credit AS said_credit, o.credit
