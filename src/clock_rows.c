@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -61,6 +62,22 @@ interval_of(int64 usecs)
 
 	interval->time = usecs;
 	return IntervalPGetDatum(interval);
+}
+
+/* ---- locks --------------------------------------------------------------- */
+
+void
+clocks_hold(void)
+{
+	LockRelationOid(engine_relation("sla_clocks"), RowExclusiveLock);
+}
+
+/* After the lock of those who write promises, which a transaction that does both has before. */
+void
+clocks_hold_to_correct(void)
+{
+	LockRelationOid(engine_relation("sla_policies"), ShareUpdateExclusiveLock);
+	LockRelationOid(engine_relation("sla_clocks"), ShareRowExclusiveLock);
 }
 
 /* ---- reading ------------------------------------------------------------- */

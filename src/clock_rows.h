@@ -67,6 +67,14 @@ typedef struct ClockFact
 	int64		owner_id;		/* of the lead, now */
 } ClockFact;
 
+/*
+ * Whoever derives clocks holds the table, before it loads policies and calendars: what it loads
+ * then stays so until its transaction ends, since who corrects them waits for it, and holds up
+ * those who come later.  No statement waits within the engine, with a snapshot from before.
+ */
+extern void clocks_hold(void);
+extern void clocks_hold_to_correct(void);
+
 /* Those of these leads that run or stopped at or after "from"; by lead.  "touches": only what activities settle. */
 extern ClockFact *clocks_read(const int64 *leads, int n, TimestampTz from, bool touches, int *found);
 

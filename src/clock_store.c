@@ -21,8 +21,10 @@
  *
  * Concurrency: who settles has the leads' state rows locked and reads at a
  * later snapshot.  The sweep locks the same rows, but skips those that somebody
- * has, so it never waits and nobody deadlocks with it; what it skips it finds
- * next time.  It checks each clock again when it writes.
+ * has, so it never waits for them and nobody deadlocks with it; what it skips it finds
+ * next time.  It checks each clock again when it writes.  A correction locks no lead, for
+ * whoever has one may wait for it: it holds the table against all who would settle
+ * (clocks_hold()), and who held up a correction settles by what it has written.
  *
  * Cost: a move that starts clocks is one insert and a look for touches at or after that
  * instant; settling reads the clocks that may have changed, the lead's history and its
@@ -54,10 +56,11 @@
 /* Leads that are settled together. */
 #define PORTION 5000
 
-/* Statements find rows by the leads in an array or along an index. */
+/* Statements find rows by the leads in an array or along an index.  Policies are loaded afterwards. */
 static void
 clock_enter(EngineContext *engine)
 {
+	clocks_hold();
 	engine_enter(engine);
 	engine_plan_by_index();
 }
@@ -359,7 +362,7 @@ start_clocks(const SlaConfig *config, const Move *const *moves, int n)
 void
 clock_reviews_opened(const ReviewOpened *opened, int n)
 {
-	const SlaConfig *config = policy_config();
+	const SlaConfig *config;
 	EngineContext engine;
 	Clock	   *clocks;
 	int64	   *leads;
@@ -369,9 +372,10 @@ clock_reviews_opened(const ReviewOpened *opened, int n)
 	int64		warned_of = 0;
 	ClockCourse course = {0};
 
-	if (n == 0 || config->nof[TIME_TO_REVIEW] == 0)
+	if (n == 0 || policy_config()->nof[TIME_TO_REVIEW] == 0)
 		return;
 	clock_enter(&engine);
+	config = policy_config();
 	clocks = palloc_array(Clock, n);
 	leads = palloc_array(int64, n);
 	for (int i = 0; i < n; i++)
@@ -641,12 +645,13 @@ settle(const Settling *settling, const int64 *leads, int n)
 void
 clock_settle(const int64 *leads, int n)
 {
-	Settling	settling = {.config = policy_config(), .from = DT_NOBEGIN, .open = true};
+	Settling	settling = {.from = DT_NOBEGIN, .open = true};
 	EngineContext engine;
 
 	if (n == 0)
 		return;
 	clock_enter(&engine);
+	settling.config = policy_config();
 	settle_handoffs(leads, n);
 	/* a policy that has clocks can't be deleted, so without policies there are none */
 	if (settling.config->npolicies > 0)
@@ -666,6 +671,7 @@ clock_owned(const int64 *leads, int n)
 	if (n == 0 || !any)
 		return;
 	clock_enter(&engine);
+	settling.config = policy_config();
 	settle(&settling, leads, n);
 	engine_leave(&engine);
 }
@@ -687,13 +693,14 @@ clock_awaits_reply(void)
 void
 clock_news(const ClockNews *news, int n)
 {
-	Settling	settling = {.config = policy_config(), .from = DT_NOEND, .touches = true, .news = news};
+	Settling	settling = {.from = DT_NOEND, .touches = true, .news = news};
 	EngineContext engine;
 	int64	   *leads;
 
 	if (n == 0)
 		return;
 	clock_enter(&engine);
+	settling.config = policy_config();
 	leads = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * n);
 	for (int i = 0; i < n; i++)
 	{
@@ -709,12 +716,13 @@ clock_news(const ClockNews *news, int n)
 void
 clock_reviews_closed(const int64 *leads, int n)
 {
-	Settling	settling = {.config = policy_config(), .from = DT_NOEND};
+	Settling	settling = {.from = DT_NOEND};
 	EngineContext engine;
 
-	if (n == 0 || settling.config->nof[TIME_TO_REVIEW] == 0)
+	if (n == 0 || policy_config()->nof[TIME_TO_REVIEW] == 0)
 		return;
 	clock_enter(&engine);
+	settling.config = policy_config();
 	settle(&settling, leads, n);
 	engine_leave(&engine);
 }
@@ -752,7 +760,7 @@ void
 clock_moves(const Move *moves, int n)
 {
 	const SlaConfig *config = policy_config();
-	Settling	settling = {.config = config, .from = DT_NOEND};
+	Settling	settling = {.from = DT_NOEND};
 	const Move **starting = palloc_array(const Move *, n + 1);
 	int64	   *left = palloc_array(int64, n + 1);
 	int64	   *touched = palloc_array(int64, n + 1);
@@ -784,6 +792,7 @@ clock_moves(const Move *moves, int n)
 		return;
 
 	clock_enter(&engine);
+	settling.config = config = policy_config();
 	settle(&settling, left, nleft);
 	if (nstarting > 0)
 		start_clocks(config, starting, nstarting);
@@ -874,7 +883,7 @@ next_leads(EngineStatement *statement, Datum *values, int64 after, int *n)
 	return leads;
 }
 
-/* Those of these leads of which an open clock would be another; unlocked. */
+/* Those of these leads of which an open clock would be another. */
 static IdSet
 misreckoned(const SlaConfig *config, const int64 *leads, int n)
 {
@@ -896,14 +905,13 @@ misreckoned(const SlaConfig *config, const int64 *leads, int n)
 	return found;
 }
 
-static void
-lock_states(const IdSet *leads)
+void
+clock_correct_begin(void)
 {
-	for (int i = 0; i < leads->n; i++)
-		(void) row_lock_named("score_state", leads->ids[i], LockTupleNoKeyExclusive);
+	clocks_hold_to_correct();
 }
 
-/* First it is found who is concerned, so that nobody else is waited for. */
+/* Most clocks stay as they are: only those of the others' leads are settled. */
 void
 clock_correct(void)
 {
@@ -922,10 +930,10 @@ clock_correct(void)
 
 	/* what the statement did to the configuration is heard of */
 	CommandCounterIncrement();
-	settling.config = policy_config();
-	if (settling.config->npolicies == 0)
+	if (policy_config()->npolicies == 0)
 		return;
 	clock_enter(&engine);
+	settling.config = policy_config();
 	each = AllocSetContextCreate(caller, "leadflow correction", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(each);
 	do
@@ -938,7 +946,6 @@ clock_correct(void)
 			IdSet		concerned = misreckoned(settling.config, leads, n);
 
 			last = leads[n - 1];
-			lock_states(&concerned);
 			if (concerned.n > 0)
 				settle(&settling, concerned.ids, concerned.n);
 		}
@@ -1096,6 +1103,13 @@ restate_locked(const SlaConfig *config, const int64 *leads, int n, TimestampTz f
 	return record_restatements(found, nfound, role);
 }
 
+static void
+lock_states(const IdSet *leads)
+{
+	for (int i = 0; i < leads->n; i++)
+		(void) row_lock_named("score_state", leads->ids[i], LockTupleNoKeyExclusive);
+}
+
 int64
 clock_restate(TimestampTz from, TimestampTz to, const char *role)
 {
@@ -1104,7 +1118,7 @@ clock_restate(TimestampTz from, TimestampTz to, const char *role)
 		" AND c.started_at >= $3 AND c.started_at < $4 ORDER BY c.lead_id LIMIT $2",
 		4, {INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 	};
-	const SlaConfig *config = policy_config();
+	const SlaConfig *config;
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext each;
 	EngineContext engine;
@@ -1113,9 +1127,8 @@ clock_restate(TimestampTz from, TimestampTz to, const char *role)
 	int64		result = 0;
 	int			n;
 
-	if (config->npolicies == 0)
-		return 0;
 	clock_enter(&engine);
+	config = policy_config();
 	each = AllocSetContextCreate(caller, "leadflow restatement", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(each);
 	do

@@ -64,7 +64,11 @@ extern void clock_resume(int64 lead_id, TimestampTz at);
 /* Its clocks that stand still now. */
 extern int64 clock_standing(int64 lead_id);
 
-/* A policy or a calendar was corrected: open clocks are due anew.  Locks the leads itself. */
+/*
+ * A policy or a calendar is corrected: open clocks are due anew.  Before the statement it waits for
+ * those who have settled clocks by what was, and until the end those who would wait for it.
+ */
+extern void clock_correct_begin(void);
 extern void clock_correct(void);
 
 /*

@@ -4,7 +4,7 @@
  *	  any more.
  *
  * Locks are taken all before anything is written, in the order in which others come
- * to them: rows of deals (who changes a deal has its row before it wants the lead),
+ * to them: the clocks against corrections (clocks_hold()), rows of deals (who changes a deal has its row before it wants the lead),
  * activities (likewise), leads in id order, then the state rows of everybody who has a part in
  * the deals, in id order.  The leads are locked against references, too (FOR
  * UPDATE): a deal or a permission that is being written for the duplicate waits, and is
@@ -25,6 +25,7 @@
 #include "fmgr.h"
 #include "utils/timestamp.h"
 
+#include "clock_rows.h"
 #include "contact.h"
 #include "credit_store.h"
 #include "errors.h"
@@ -116,6 +117,7 @@ lock_all(int64 lead_id, int64 other)
 	ids_add(&pair, other);
 	ids_sort(&pair);
 
+	clocks_hold();
 	lock_deals(&deals);
 	identity_lock_activities(lead_id);
 	for (int i = 0; i < pair.n; i++)

@@ -161,8 +161,9 @@ leadflow_sla_policy_edited(PG_FUNCTION_ARGS)
 }
 
 /*
- * _sla_correct() → trigger, AFTER each statement that changes policies or
- * calendars.  Its name sorts after that of the trigger that drops the caches.
+ * _sla_correct() → trigger, BEFORE and AFTER each statement that changes policies or
+ * calendars.  BEFORE, so that nobody waits for a lock with rows of theirs locked; AFTER, by a name that
+ * sorts after that of the trigger that drops the caches.
  */
 PG_FUNCTION_INFO_V1(leadflow_sla_correct);
 Datum
@@ -170,8 +171,10 @@ leadflow_sla_correct(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = trigger_data(fcinfo, "_sla_correct");
 
-	trigger_fired(TRIGGER_FIRED_AFTER(trigger->tg_event) && TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event),
-				  "_sla_correct", "AFTER, FOR EACH STATEMENT");
-	clock_correct();
+	trigger_fired(TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event), "_sla_correct", "FOR EACH STATEMENT");
+	if (TRIGGER_FIRED_BEFORE(trigger->tg_event))
+		clock_correct_begin();
+	else
+		clock_correct();
 	return PointerGetDatum(NULL);
 }

@@ -26,6 +26,7 @@
 #include "utils/timestamp.h"
 
 #include "claim.h"
+#include "clock_rows.h"
 #include "compat.h"
 #include "contact_store.h"
 #include "errors.h"
@@ -372,6 +373,7 @@ leadflow_check_sla(PG_FUNCTION_ARGS)
 				 errhint("It limits what one run announces and escalates; the next run finds the rest.")));
 
 	quiet = quiet_suspend();
+	clocks_hold();
 	find_leads(&sweep, &found);
 	hold_leads(&found);
 	if ((found.reviews.n > 0) + (found.overdue.n > 0) + (found.waiting.n > 0) > 1)

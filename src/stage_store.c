@@ -36,6 +36,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "clock_rows.h"
 #include "columns.h"
 #include "compat.h"
 #include "config_cache.h"
@@ -889,6 +890,7 @@ stage_children_delete(const int64 *leads, int n)
 	EngineContext engine;
 	Datum		value = int8_array(leads, n);
 
+	clocks_hold();
 	stage_activities_delete(leads, n);
 	engine_enter(&engine);
 	for (int i = 0; i < (int) lengthof(children); i++)

@@ -151,7 +151,7 @@ CREATE OR REPLACE FUNCTION leadflow._sla_correct() RETURNS trigger
 AS 'MODULE_PATHNAME', 'leadflow_sla_correct'
 LANGUAGE C;
 COMMENT ON FUNCTION leadflow._sla_correct() IS
-'Trigger of sla_policies and the calendars: a correction makes open clocks due anew.';
+'Trigger of sla_policies and the calendars, before and after a statement: a correction makes open clocks due anew. It takes turns with whoever starts or stops clocks, until COMMIT.';
 
 CREATE OR REPLACE FUNCTION leadflow.restate_sla("from" timestamptz, "to" timestamptz) RETURNS bigint
 AS 'MODULE_PATHNAME', 'leadflow_restate_sla'

@@ -27,15 +27,27 @@ CREATE OR REPLACE TRIGGER sla_policies_edited AFTER UPDATE ON leadflow.sla_polic
 		OR lower(OLD.valid) IS DISTINCT FROM lower(NEW.valid) OR lower_inc(OLD.valid) <> lower_inc(NEW.valid))
 	EXECUTE FUNCTION leadflow._sla_policy_edited();
 -- What clocks are due by: to end a version, or what else it says, is nothing to those that run.
+CREATE OR REPLACE TRIGGER sla_policies_correcting
+	BEFORE UPDATE OF target, target_count, within, calendar_id, warn_fraction ON leadflow.sla_policies
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
 CREATE OR REPLACE TRIGGER sla_policies_correct
 	AFTER UPDATE OF target, target_count, within, calendar_id, warn_fraction ON leadflow.sla_policies
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
+CREATE OR REPLACE TRIGGER team_members_correcting BEFORE UPDATE OF calendar_id OR DELETE ON leadflow.team_members
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
 -- Sorts after the trigger that drops the caches.
 CREATE OR REPLACE TRIGGER team_members_correct AFTER UPDATE OF calendar_id OR DELETE ON leadflow.team_members
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
+-- The hours of a calendar that is deleted go with it.
+CREATE OR REPLACE TRIGGER sla_correcting BEFORE UPDATE OR DELETE ON leadflow.calendars
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
 CREATE OR REPLACE TRIGGER sla_correct AFTER UPDATE ON leadflow.calendars
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
+CREATE OR REPLACE TRIGGER sla_correcting BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.calendar_hours
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
 CREATE OR REPLACE TRIGGER sla_correct AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.calendar_hours
+	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
+CREATE OR REPLACE TRIGGER sla_correcting BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.calendar_holidays
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
 CREATE OR REPLACE TRIGGER sla_correct AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON leadflow.calendar_holidays
 	FOR EACH STATEMENT EXECUTE FUNCTION leadflow._sla_correct();
