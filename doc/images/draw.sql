@@ -1,4 +1,4 @@
--- Draws decay.svg and matrix.svg: what leadflow itself says with the starter model, as pictures.
+-- Draws decay.svg, matrix.svg and journey.svg: what leadflow itself says as it comes, as pictures.
 -- In a fresh database with the extension, from this folder:  psql -X -f draw.sql
 -- Nothing stays in the database.
 \set ON_ERROR_STOP on
@@ -131,6 +131,33 @@ SELECT format('<rect class="%s" x="%s" y="390" width="16" height="16" rx="3"/><t
 FROM (SELECT DISTINCT mql_threshold, handoff_threshold FROM cell) m
 CROSS JOIN LATERAL (VALUES ('sales', 16, 'MQL, and on to sales'), ('mql', 180, format('MQL; to sales from %s', handoff_threshold)),
 	('maybe', 366, format('MQL from %s', mql_threshold)), ('cold', 500, 'no MQL unless it raises its hand')) v (class, x, label);
+SELECT '</svg>';
+\o
+
+-- ---- journey: what each model says of one deal ----
+CREATE TEMP TABLE journey AS
+SELECT row_number() OVER (ORDER BY at) AS n, 100 + 108 * row_number() OVER (ORDER BY at) AS x, *
+FROM (VALUES (timestamptz '2026-01-05', 'Search ad', 'first touch', false), ('2026-01-12', 'Webinar', '', false),
+	('2026-01-20', 'Guide', 'lead created (MQL)', false), ('2026-02-03', 'Fair', 'opportunity', false),
+	('2026-02-18', 'Newsletter', '', false), ('2026-02-27', 'Home page', 'last touch; direct', true)) t (at, campaign, place, direct);
+CREATE TEMP TABLE said AS
+SELECT m.nth AS row, m.kind, t.n, t.weight
+FROM unnest('{first_touch,last_touch,last_non_direct,linear,time_decay,position_based,w_shaped,full_path}'::text[]) WITH ORDINALITY m (kind, nth)
+CROSS JOIN LATERAL unnest(leadflow.touch_weights(m.kind, (SELECT array_agg(at ORDER BY n) FROM journey), '2026-03-01',
+	'2026-01-20 12:00', '2026-02-05', '{}', (SELECT array_agg(direct ORDER BY n) FROM journey))) WITH ORDINALITY t (weight, n);
+
+\o journey.svg
+SELECT '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 810 560" width="810" height="560" role="img"><title>One journey, eight models</title>';
+SELECT :'style';
+SELECT '<rect class="page" width="810" height="560" rx="8"/>';
+SELECT format('<text class="mid" x="%s" y="28">%s</text><text class="small muted mid" x="%1$s" y="46">%3$s</text><text class="small gatetext mid" x="%1$s" y="62">%4$s</text>',
+	x, campaign, to_char(at, 'FMDD Mon'), place) FROM journey ORDER BY n;
+SELECT format('<text x="16" y="%s">%s</text><line class="axis" x1="16" x2="794" y1="%3$s" y2="%3$s" stroke-width="0.5"/>', 104 + 58 * (row - 1), kind, 129 + 58 * (row - 1))
+FROM said GROUP BY row, kind ORDER BY row;
+-- areas are as the shares
+SELECT format('<circle class="eng" cx="%s" cy="%s" r="%s"/><text class="small mid" x="%1$s" y="%4$s">%5$s %%</text>',
+	j.x, 100 + 58 * (row - 1), round((26 * sqrt(weight))::numeric, 1), 104 + 58 * (row - 1), trim_scale(round((100 * weight)::numeric, 1)))
+FROM said s JOIN journey j USING (n) WHERE weight > 0 ORDER BY row, n;
 SELECT '</svg>';
 \o
 ROLLBACK;
