@@ -257,6 +257,23 @@ find_end(ClockFact *fact, const Passage *history, int n)
 		fact->stopped_at = merged_at;
 }
 
+/* Where a clock ran before it went on in another history, of the rows of its lead. */
+static void
+find_legs(Clock *clock, const Passage *history, int n)
+{
+	for (int l = 0; l < clock->nlegs; l++)
+	{
+		ClockLeg   *leg = &clock->legs[l];
+
+		leg->until = leg->merged_from ? DT_NOBEGIN : DT_NOEND;
+		for (int i = 0; leg->merged_from && i < n; i++)
+		{
+			if (history[i].merged_from == leg->merged_from && !TIMESTAMP_IS_NOEND(history[i].left_at))
+				leg->until = Max(leg->until, history[i].left_at);
+		}
+	}
+}
+
 /* The touch that it waits for, of those of its lead: up to its end. */
 static void
 find_touch(ClockFact *fact, const Touch *touches, int n)
@@ -321,6 +338,7 @@ find_stops(ClockFact *facts, const TimestampTz *erased_at, int n)
 		if (fact->clock.review_id)
 			review_read(fact, snapshot);
 		find_end(fact, &history[h], last_h - h);
+		find_legs(&fact->clock, &history[h], last_h - h);
 		/* nobody is to be answered who was erased */
 		if (erased_at[f] < fact->stopped_at)
 		{
@@ -333,13 +351,26 @@ find_stops(ClockFact *facts, const TimestampTz *erased_at, int n)
 	UnregisterSnapshot(snapshot);
 }
 
+/* When each ended is found with what else happened to the lead. */
+static void
+read_legs(Clock *clock, ArrayType *ran_in)
+{
+	Datum	   *histories;
+
+	deconstruct_array(ran_in, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &histories, NULL, &clock->nlegs);
+	clock->legs = palloc0_array(ClockLeg, clock->nlegs);
+	for (int l = 0; l < clock->nlegs; l++)
+		clock->legs[l].merged_from = DatumGetInt64(histories[l]);
+}
+
 ClockFact *
 clocks_read(const int64 *leads, int n, TimestampTz from, bool touches, int *found)
 {
 	static EngineStatement statement = {
 		"SELECT c.lead_id, c.id, c.policy_id, c.metric, c.state, c.member_id, c.started_at, c.stopped_at, c.due_at, c.warn_at,"
 		" c.warned_at IS NOT NULL, c.breached_at IS NOT NULL, c.calendar_id, c.merged_from, c.target, c.warn_after,"
-		" c.target_count, c.counted_from, c.carried, c.activity_id, c.history_id, c.review_id, l.owner_id, l.erased_at"
+		" c.target_count, c.counted_from, c.carried, c.activity_id, c.history_id, c.review_id, l.owner_id, l.erased_at,"
+		" c.ran_in"
 		" FROM leadflow.sla_clocks c JOIN leadflow.leads l ON l.id = c.lead_id"
 		" WHERE c.lead_id = ANY ($1) AND (c.stopped_at IS NULL OR c.stopped_at >= $2)"
 		" AND (NOT $3 OR c.metric IN ('time_to_first_touch', 'time_to_first_contact', 'attempts', 'next_response'))"
@@ -396,6 +427,9 @@ clocks_read(const int64 *leads, int n, TimestampTz from, bool touches, int *foun
 		clock->review_id = spi_int64(r, 22);
 		facts[r].owner_id = spi_int64(r, 23);
 		erased_at[r] = spi_time(r, 24);
+		value = spi_value(r, 25, &isnull);
+		if (!isnull)
+			read_legs(clock, DatumGetArrayTypeP(value));
 	}
 	SPI_freetuptable(SPI_tuptable);
 	find_stops(facts, erased_at, *found);
@@ -593,8 +627,8 @@ first_of(const void *rows, int n, Size size, int64 lead_id, int64 merged_from)
 	return low;
 }
 
-const Ownership *
-course_owners(const ClockCourse *course, int64 lead_id, int64 merged_from, int *n)
+static const Ownership *
+owners_of(const ClockCourse *course, int64 lead_id, int64 merged_from, int *n)
 {
 	int			first = first_of(course->owners, course->nowners, sizeof(Ownership), lead_id, merged_from);
 	const Ownership *owners = course->owners + first;
@@ -605,8 +639,8 @@ course_owners(const ClockCourse *course, int64 lead_id, int64 merged_from, int *
 	return owners;
 }
 
-const LeadPause *
-course_pauses(const ClockCourse *course, int64 lead_id, int64 merged_from, int *n)
+static const LeadPause *
+pauses_of(const ClockCourse *course, int64 lead_id, int64 merged_from, int *n)
 {
 	int			first = first_of(course->pauses, course->npauses, sizeof(LeadPause), lead_id, merged_from);
 	const LeadPause *pauses = course->pauses + first;
@@ -614,6 +648,85 @@ course_pauses(const ClockCourse *course, int64 lead_id, int64 merged_from, int *
 	*n = 0;
 	while (first + *n < course->npauses && pauses[*n].lead_id == lead_id && pauses[*n].merged_from == merged_from)
 		(*n)++;
+	return pauses;
+}
+
+/* The history in which a clock ran i-th: the last is the one that it goes by. */
+static ClockLeg
+leg_of(const Clock *clock, int i)
+{
+	return i < clock->nlegs ? clock->legs[i] : (ClockLeg) {clock->merged_from, DT_NOEND};
+}
+
+const Ownership *
+course_owners(const ClockCourse *course, const Clock *clock, int *n)
+{
+	TimestampTz from = DT_NOBEGIN;
+	Ownership  *owners;
+	int			count = clock->nlegs;
+
+	if (clock->nlegs == 0)
+		return owners_of(course, clock->lead_id, clock->merged_from, n);
+	for (int i = 0, of; i <= clock->nlegs; i++, count += of)
+		(void) owners_of(course, clock->lead_id, leg_of(clock, i).merged_from, &of);
+	owners = palloc_array(Ownership, count);
+	*n = 0;
+	for (int i = 0; i <= clock->nlegs; i++)
+	{
+		ClockLeg	leg = leg_of(clock, i);
+		int			of;
+		const Ownership *all = owners_of(course, clock->lead_id, leg.merged_from, &of);
+		int			at = *n;
+
+		/* whoever has it when the leg begins */
+		if (i > 0)
+			owners[(*n)++] = (Ownership) {clock->lead_id, leg.merged_from, from, 0, false};
+		for (int o = 0; o < of && all[o].from < leg.until; o++)
+		{
+			if (i == 0 || all[o].from > from)
+				owners[(*n)++] = all[o];
+			else
+			{
+				owners[at] = all[o];
+				owners[at].from = from;
+			}
+		}
+		from = Max(from, leg.until);
+	}
+	return owners;
+}
+
+const LeadPause *
+course_pauses(const ClockCourse *course, const Clock *clock, int *n)
+{
+	TimestampTz from = DT_NOBEGIN;
+	LeadPause  *pauses;
+	int			count = 0;
+
+	if (clock->nlegs == 0)
+		return pauses_of(course, clock->lead_id, clock->merged_from, n);
+	for (int i = 0, of; i <= clock->nlegs; i++, count += of)
+		(void) pauses_of(course, clock->lead_id, leg_of(clock, i).merged_from, &of);
+	pauses = palloc_array(LeadPause, count + 1);
+	*n = 0;
+	for (int i = 0; i <= clock->nlegs; i++)
+	{
+		ClockLeg	leg = leg_of(clock, i);
+		int			of;
+		const LeadPause *all = pauses_of(course, clock->lead_id, leg.merged_from, &of);
+
+		for (int p = 0; p < of; p++)
+		{
+			LeadPause  *pause = &pauses[*n];
+
+			*pause = all[p];
+			pause->pause.from = Max(pause->pause.from, from);
+			pause->pause.until = Min(pause->pause.until, leg.until);
+			if (pause->pause.from < pause->pause.until)
+				(*n)++;
+		}
+		from = Max(from, leg.until);
+	}
 	return pauses;
 }
 

@@ -29,6 +29,13 @@ typedef enum ClockState
 
 extern const char *const clock_states[];
 
+/* A history in which a clock ran, before it went on in another. */
+typedef struct ClockLeg
+{
+	int64		merged_from;	/* 0 = the lead's own */
+	TimestampTz until;			/* it was merged; DT_NOEND = it was not */
+} ClockLeg;
+
 typedef struct Clock
 {
 	int64		lead_id;
@@ -45,6 +52,8 @@ typedef struct Clock
 	bool		breached;
 	int64		calendar_id;	/* 0 = around the clock */
 	int64		merged_from;	/* 0 = it goes by the lead's own history */
+	int			nlegs;
+	ClockLeg   *legs;			/* where it ran before, in order */
 	int64		target;			/* microseconds */
 	int64		warn_after;		/* -1 = never */
 	int			target_count;	/* 0 = no attempts */
@@ -70,7 +79,7 @@ typedef struct ClockFact
 /*
  * Whoever derives clocks holds the table, before it loads policies and calendars: what it loads
  * then stays so until its transaction ends, since who corrects them waits for it, and holds up
- * those who come later.  No statement waits within the engine, with a snapshot from before.
+ * those who come later.  Nor does a statement of its own wait for the table, with a snapshot from before.
  */
 extern void clocks_hold(void);
 extern void clocks_hold_to_correct(void);
@@ -137,8 +146,8 @@ extern bool pause_end(int64 lead_id, TimestampTz at);
 extern void course_read(const int64 *leads, int n, ClockCourse *course);
 extern void course_read_pauses(const int64 *leads, int n, ClockCourse *course);
 
-/* The part of one history. */
-extern const Ownership *course_owners(const ClockCourse *course, int64 lead_id, int64 merged_from, int *n);
-extern const LeadPause *course_pauses(const ClockCourse *course, int64 lead_id, int64 merged_from, int *n);
+/* What concerns a clock: of each history in which it ran, the part of that time. */
+extern const Ownership *course_owners(const ClockCourse *course, const Clock *clock, int *n);
+extern const LeadPause *course_pauses(const ClockCourse *course, const Clock *clock, int *n);
 
 #endif							/* LEADFLOW_CLOCK_ROWS_H */

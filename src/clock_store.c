@@ -119,7 +119,7 @@ reckon(const SlaConfig *config, const SlaPolicy *policy, const ClockCourse *cour
 	   const Ownership *owners, int nowners, int64 otherwise, Clock *clock, int64 *warned_of)
 {
 	int			npauses;
-	const LeadPause *paused = course_pauses(course, clock->lead_id, clock->merged_from, &npauses);
+	const LeadPause *paused = course_pauses(course, clock, &npauses);
 	ClockPause *pauses = palloc_array(ClockPause, npauses + 1);
 	ClockReckoning reckoning;
 	ClockTerms	terms = {
@@ -207,7 +207,7 @@ derive(const SlaConfig *config, const ClockCourse *course, const ClockFact *fact
 	const SlaPolicy *policy = policy_find(config, before->policy_id);
 	Clock		clock = *before;
 	int			nowners;
-	const Ownership *owners = course_owners(course, clock.lead_id, clock.merged_from, &nowners);
+	const Ownership *owners = course_owners(course, &clock, &nowners);
 	int64		otherwise;
 
 	clock.stopped_at = fact->stopped_at;

@@ -318,21 +318,26 @@ merge_records(const Merge *merge)
 			" left_for = CASE WHEN e.left_at IS NULL THEN l.stage ELSE e.left_for END,"
 			" left_at = coalesce(e.left_at, greatest($3, e.enrolled_at))"
 			" FROM leadflow.leads l WHERE l.id = $1 AND e.lead_id = $2", MERGE_ARGS},
-		/* a pause of what is now one history with the lead's is the lead's own */
-		{"UPDATE leadflow.sla_pauses p SET lead_id = $1, merged_from = CASE WHEN $4 THEN p.merged_from"
-			"   ELSE coalesce(p.merged_from, $2) END,"
-			"  until = CASE WHEN $4 OR p.merged_from IS NOT NULL OR p.paused_at >= $3 OR p.until <= $3 THEN p.until"
-			"   ELSE $3 END"
+		/* where the duplicate's stage was taken, what stands still goes on doing so */
+		{"INSERT INTO leadflow.sla_pauses (lead_id, paused_at, until, reason, actor_id)"
+			" SELECT $1, greatest(p.paused_at, $3), p.until, p.reason, p.actor_id FROM leadflow.sla_pauses p"
+			" WHERE $4 AND p.lead_id = $2 AND p.merged_from IS NULL AND (p.until IS NULL OR p.until > $3)", MERGE_ARGS},
+		{"DELETE FROM leadflow.sla_pauses p WHERE $4 AND p.lead_id = $2 AND p.merged_from IS NULL AND p.paused_at >= $3", MERGE_ARGS},
+		{"UPDATE leadflow.sla_pauses p SET lead_id = $1, merged_from = coalesce(p.merged_from, $2),"
+			"  until = CASE WHEN p.merged_from IS NOT NULL OR p.paused_at >= $3 OR p.until <= $3 THEN p.until ELSE $3 END"
 			" WHERE p.lead_id = $2", MERGE_ARGS},
 		{"UPDATE leadflow.sla_restatements SET lead_id = $1 WHERE lead_id = $2", MERGE_ARGS},
 		/*
 		 * The promise holds where the lead is still in the hands of who gave it, or in the stage that it
-		 * is about.  Who wrote waits for an answer to whichever of the two it was; a case has its own end.
+		 * is about.  Who wrote waits for an answer to whichever of the two it was; a case has its own end.  What
+		 * goes on counts what the duplicate's history says up to here (ran_in).
 		 */
 		{"UPDATE leadflow.sla_clocks c SET lead_id = $1,"
 			" merged_from = CASE WHEN g.goes_on OR c.metric IN ('next_response', 'time_to_review') THEN c.merged_from"
 			"  ELSE coalesce(c.merged_from, $2) END,"
-			" history_id = CASE WHEN g.goes_on THEN h.id ELSE c.history_id END"
+			" history_id = CASE WHEN g.goes_on THEN h.id ELSE c.history_id END,"
+			" ran_in = array_replace(c.ran_in, 0::bigint, $2)"
+			"  || CASE WHEN g.goes_on OR c.metric IN ('next_response', 'time_to_review') THEN ARRAY[$2] END"
 			" FROM leadflow.stage_history h JOIN leadflow.stages s ON s.name = h.to_stage"
 			" CROSS JOIN LATERAL (SELECT o.id, o.stopped_at IS NULL AND o.merged_from IS NULL AND CASE"
 			"   WHEN o.metric IN ('next_response', 'time_to_review') THEN false"
@@ -345,8 +350,10 @@ merge_records(const Merge *merge)
 			" WHERE h.lead_id = $1 AND h.left_at IS NULL AND c.lead_id = $2 AND g.id = c.id", MERGE_ARGS}
 	};
 	static EngineStatement after[] = {
+		/* one of the lead's own has run in its own history all the same */
 		{"UPDATE leadflow.sla_clocks c SET merged_from = $2, history_id = (SELECT max(h.id)"
-			"  FROM leadflow.stage_history h WHERE h.lead_id = $1 AND h.merged_from = $2)"
+			"  FROM leadflow.stage_history h WHERE h.lead_id = $1 AND h.merged_from = $2),"
+			" ran_in = CASE WHEN c.ran_in[cardinality(c.ran_in)] = $2 THEN c.ran_in ELSE c.ran_in || 0::bigint END"
 			" WHERE c.lead_id = $1 AND c.stopped_at IS NULL AND c.metric NOT IN ('next_response', 'time_to_review')"
 			"  AND EXISTS (SELECT FROM leadflow.sla_clocks o WHERE o.lead_id = $1 AND o.stopped_at IS NULL"
 			"  AND o.metric = c.metric AND (o.due_at, o.id) < (c.due_at, c.id))", MERGE_ARGS}

@@ -828,6 +828,45 @@ $$;
 COMMENT ON FUNCTION leadflow._oracle_tenures(bigint, bigint) IS
 	'Who had each lead when, while it was in sales'' hands: from each hand-off until the next or until the lead left (until NULL: still; member_id NULL: it waited in a queue). merged_from: in the history of a duplicate.';
 
+-- In whose history each clock ran when: of the lead (NULL), or of a duplicate.
+CREATE OR REPLACE FUNCTION leadflow._oracle_legs(
+	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
+RETURNS TABLE (clock_id bigint, lead_id bigint, merged_from bigint, during tstzrange)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+SET enable_nestloop = off
+SET jit = off
+AS $$
+	WITH merged AS (
+		SELECT h.lead_id, h.merged_from, max(h.left_at) AS at
+		FROM leadflow.stage_history h
+		WHERE h.lead_id BETWEEN $1 AND $2 AND h.merged_from IS NOT NULL
+		GROUP BY h.lead_id, h.merged_from
+	), leg AS (
+		SELECT c.id, c.lead_id, nullif(c.ran_in[n.nth], 0) AS merged_from, n.nth
+		FROM leadflow.sla_clocks c
+		CROSS JOIN LATERAL generate_subscripts(c.ran_in, 1) n (nth)
+		WHERE c.lead_id BETWEEN $1 AND $2 AND c.ran_in IS NOT NULL
+	), ended AS (
+		SELECT l.id, l.lead_id, l.merged_from, l.nth, coalesce(m.at, 'infinity') AS at
+		FROM leg l
+		LEFT JOIN merged m ON m.lead_id = l.lead_id AND m.merged_from = l.merged_from
+		UNION ALL
+		SELECT c.id, c.lead_id, c.merged_from, 1 + coalesce(cardinality(c.ran_in), 0), 'infinity'
+		FROM leadflow.sla_clocks c
+		WHERE c.lead_id BETWEEN $1 AND $2
+	), reached AS (
+		SELECT e.*,
+			coalesce(max(e.at) OVER (PARTITION BY e.id ORDER BY e.nth ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), '-infinity') AS since
+		FROM ended e
+	)
+	SELECT r.id, r.lead_id, r.merged_from, tstzrange(nullif(r.since, '-infinity'), CASE WHEN r.at < r.since THEN r.since ELSE nullif(r.at, 'infinity') END)
+	FROM reached r
+$$;
+COMMENT ON FUNCTION leadflow._oracle_legs(bigint, bigint) IS
+	'In which history each clock ran when: merged_from of a duplicate until that was merged (sla_clocks.ran_in), at last the one that the clock goes by (NULL: the lead''s own).';
+
 -- What every clock must show.
 CREATE OR REPLACE FUNCTION leadflow._oracle_clocks(
 	from_lead bigint DEFAULT '-9223372036854775808', to_lead bigint DEFAULT 9223372036854775807)
@@ -937,6 +976,7 @@ BEGIN
 	), ended AS (
 		SELECT
 			k.id, k.lead_id, k.metric, k.merged_from, k.started_at, k.policy_calendar_id,
+			CASE WHEN k.ran_in IS NULL THEN 0 ELSE k.id END AS way,
 			s.at AS started_at_now,
 			-- nobody is to be answered who was erased
 			CASE WHEN w.erased_at < e.at OR (w.erased_at IS NOT NULL AND e.at IS NULL) THEN greatest(w.erased_at, k.started_at)
@@ -980,34 +1020,44 @@ BEGIN
 			SELECT d.calendar_id, false FROM leadflow.calendar_holidays d WHERE d.opens IS NOT NULL
 		) h (calendar_id, weekly) ON h.calendar_id = c.id
 		GROUP BY c.id
+	), leg AS (
+		-- those that ran in one history alone are alike (way 0)
+		SELECT l.lead_id, 0::bigint AS way, 0::bigint AS merged_from, '(,)'::tstzrange AS during
+		FROM (SELECT DISTINCT k.lead_id FROM clock k) l
+		UNION ALL
+		SELECT l.lead_id, l.clock_id, coalesce(l.merged_from, 0), l.during
+		FROM leadflow._oracle_legs($1, $2) l
+		JOIN clock k ON k.id = l.clock_id AND k.ran_in IS NOT NULL
 	), tenure AS (
-		SELECT t.lead_id, m.calendar_id, range_agg(tstzrange(t.since, t.until)) AS during
+		SELECT g.lead_id, g.way, m.calendar_id, range_agg(tstzrange(t.since, t.until) * g.during) AS during
 		FROM leadflow._oracle_tenures($1, $2) t
+		JOIN leg g ON g.lead_id = t.lead_id AND g.merged_from = coalesce(t.merged_from, 0)
 		LEFT JOIN leadflow.team_members m ON m.id = t.member_id
-		WHERE t.merged_from IS NULL
-		GROUP BY t.lead_id, m.calendar_id
+		GROUP BY g.lead_id, g.way, m.calendar_id
 	), tenures AS (
 		-- and at all other times its owner, as of when the clock was settled
-		SELECT t.lead_id, t.calendar_id, true AS said, t.during FROM tenure t
+		SELECT t.lead_id, t.way, t.calendar_id, true AS said, t.during FROM tenure t
 		UNION ALL
-		SELECT l.id, m.calendar_id, false, '{(,)}'::tstzmultirange - coalesce(t.during, '{}')
-		FROM (SELECT l.id, l.owner_id FROM leadflow.leads l WHERE l.id BETWEEN $1 AND $2) l
+		SELECT g.lead_id, g.way, m.calendar_id, false, '{(,)}'::tstzmultirange - coalesce(t.during, '{}')
+		FROM (SELECT DISTINCT g.lead_id, g.way FROM leg g) g
+		JOIN (SELECT l.id, l.owner_id FROM leadflow.leads l WHERE l.id BETWEEN $1 AND $2) l ON l.id = g.lead_id
 		LEFT JOIN leadflow.team_members m ON m.id = l.owner_id
-		LEFT JOIN (SELECT t.lead_id, range_agg(u.during) AS during FROM tenure t CROSS JOIN LATERAL unnest(t.during) u (during) GROUP BY t.lead_id) t
-			ON t.lead_id = l.id
+		LEFT JOIN (SELECT t.lead_id, t.way, range_agg(u.during) AS during FROM tenure t CROSS JOIN LATERAL unnest(t.during) u (during) GROUP BY t.lead_id, t.way) t
+			ON t.lead_id = g.lead_id AND t.way = g.way
 	), pause AS (
-		SELECT p.lead_id, range_agg(tstzrange(p.paused_at, p.until)) AS during
+		SELECT g.lead_id, g.way, range_agg(tstzrange(p.paused_at, p.until) * g.during) AS during
 		FROM leadflow.sla_pauses p
-		WHERE p.lead_id BETWEEN $1 AND $2 AND p.merged_from IS NULL
-		GROUP BY p.lead_id
+		JOIN leg g ON g.lead_id = p.lead_id AND g.merged_from = coalesce(p.merged_from, 0)
+		WHERE p.lead_id BETWEEN $1 AND $2
+		GROUP BY g.lead_id, g.way
 	), held AS (
-		SELECT e.id, e.started_at, e.stopped_at, e.lead_id, e.policy_calendar_id AS calendar_id, true AS said, '{(,)}'::tstzmultirange AS during
+		SELECT e.id, e.started_at, e.stopped_at, e.lead_id, e.way, e.policy_calendar_id AS calendar_id, true AS said, '{(,)}'::tstzmultirange AS during
 		FROM ended e
 		WHERE e.policy_calendar_id IS NOT NULL
 		UNION ALL
-		SELECT e.id, e.started_at, e.stopped_at, e.lead_id, t.calendar_id, t.said OR (e.stopped_at IS NULL AND e.due_at >= leadflow.now()), t.during
+		SELECT e.id, e.started_at, e.stopped_at, e.lead_id, e.way, t.calendar_id, t.said OR (e.stopped_at IS NULL AND e.due_at >= leadflow.now()), t.during
 		FROM ended e
-		JOIN tenures t ON t.lead_id = e.lead_id
+		JOIN tenures t ON t.lead_id = e.lead_id AND t.way = e.way
 		WHERE e.policy_calendar_id IS NULL
 	), span AS (
 		SELECT h.id, h.said, c.id AS calendar_id, c.weekly, lower(s.during) AS since, upper(s.during) AS until,
@@ -1018,7 +1068,7 @@ BEGIN
 				WHEN c.id IS NULL THEN least(upper(s.during), leadflow.now()) - lower(s.during)
 				ELSE leadflow.business_time(c.id, lower(s.during), least(upper(s.during), leadflow.now())) END AS passed
 		FROM held h
-		LEFT JOIN pause p ON p.lead_id = h.lead_id
+		LEFT JOIN pause p ON p.lead_id = h.lead_id AND p.way = h.way
 		LEFT JOIN calendar c ON c.id = h.calendar_id
 		CROSS JOIN LATERAL unnest(h.during * tstzmultirange(tstzrange(h.started_at, CASE WHEN h.stopped_at < h.started_at THEN h.started_at ELSE h.stopped_at END)) - coalesce(p.during, '{}')) s (during)
 	), counted AS (
@@ -1163,7 +1213,9 @@ BEGIN
 		k.lead_id,
 		NULL
 	FROM clock k
-	JOIN leadflow._oracle_tenures($1, $2) t ON t.lead_id = k.lead_id AND t.merged_from IS NOT DISTINCT FROM k.merged_from
+	JOIN leadflow._oracle_legs($1, $2) g ON g.clock_id = k.id
+		AND least(k.stopped_at, k.due_at) BETWEEN coalesce(lower(g.during), '-infinity') AND coalesce(upper(g.during), 'infinity')
+	JOIN leadflow._oracle_tenures($1, $2) t ON t.lead_id = k.lead_id AND coalesce(t.merged_from, 0) = coalesce(g.merged_from, 0)
 		AND least(k.stopped_at, k.due_at) BETWEEN t.since AND coalesce(t.until, 'infinity')
 	-- the hand-off that one waits for says nothing of who had the lead before
 	WHERE k.metric NOT IN ('time_to_handoff', 'time_to_review')

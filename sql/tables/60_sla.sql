@@ -80,7 +80,8 @@ CREATE TABLE IF NOT EXISTS leadflow.sla_clocks (
 	carried interval NOT NULL DEFAULT '0',
 	activity_id uuid,
 	review_id bigint,
-	escalated_at timestamptz
+	escalated_at timestamptz,
+	ran_in bigint[]
 ) WITH (fillfactor = 85);
 CREATE INDEX IF NOT EXISTS sla_clocks_lead_id ON leadflow.sla_clocks (lead_id);
 CREATE INDEX IF NOT EXISTS sla_clocks_to_warn ON leadflow.sla_clocks (warn_at, id)
@@ -115,6 +116,7 @@ COMMENT ON COLUMN leadflow.sla_clocks.carried IS 'Working time that had passed b
 COMMENT ON COLUMN leadflow.sla_clocks.activity_id IS 'Of next_response: the oldest inbound activity that nobody has answered.';
 COMMENT ON COLUMN leadflow.sla_clocks.review_id IS 'Of time_to_review: the case (reviews.id).';
 COMMENT ON COLUMN leadflow.sla_clocks.escalated_at IS 'When what sla_policies.on_breach says was done about the breach; NULL = not yet (a reassignment waits while nobody is there), or the clock had stopped before.';
+COMMENT ON COLUMN leadflow.sla_clocks.ran_in IS 'Histories in which it ran before, one after the other, each until it was merged: ids of duplicates, 0 = the lead''s own; NULL = in no other.';
 
 -- Who agreed to a promise, as it stands.
 CREATE TABLE IF NOT EXISTS leadflow.sla_approvals (

@@ -472,3 +472,63 @@ SELECT * FROM leadflow.verify();
 
 DROP OWNED BY leadflow_merge_mia, leadflow_merge_sam, leadflow_merge_test_reader, leadflow_merge_test_reviewer, leadflow_merge_test_marketing, leadflow_merge_test_sales, leadflow_merge_test_app, leadflow_merge_test_admin;
 DROP ROLE leadflow_merge_mia, leadflow_merge_sam, leadflow_merge_test_reader, leadflow_merge_test_reviewer, leadflow_merge_test_marketing, leadflow_merge_test_sales, leadflow_merge_test_app, leadflow_merge_test_admin;
+
+-- ---- whose time a clock counts, that goes on --------------------------------
+-- By the duplicate's pauses and owners up to the merge, by the lead's after it. Ann is there from 8:00 to 16:00, Bob from 12:00 to 20:00.
+SET leadflow.clock = '2026-06-01 09:00Z';
+INSERT INTO leadflow.calendars (id, name) VALUES (101, 'early'), (102, 'late');
+INSERT INTO leadflow.calendar_hours (calendar_id, weekday, opens, closes)
+SELECT c, d, o, o + interval '8 hours' FROM (VALUES (101, time '08:00'), (102, '12:00')) h (c, o), generate_series(1, 5) d;
+INSERT INTO leadflow.team_members (id, full_name, email, team, calendar_id) VALUES
+	(901, 'Ann', 'ann@our.example', 'sales', 101), (902, 'Bob', 'bob@our.example', 'sales', 102);
+UPDATE leadflow.sla_policies SET valid = '[2020-01-01,2020-01-02)' WHERE upper_inf(valid);
+INSERT INTO leadflow.sla_policies (name, metric, target, warn_fraction) VALUES ('touch by hours', 'time_to_first_touch', '4 hours', 0.5);
+INSERT INTO leadflow.sla_policies (name, metric, target) VALUES ('answer by hours', 'next_response', '3 hours');
+INSERT INTO leadflow.leads (id, email, stage) SELECT i, i || '@h.example', 'mql' FROM generate_series(901, 908) i;
+CREATE FUNCTION counts(lead bigint) RETURNS TABLE (metric text, member_id bigint, state text, started_at timestamptz, carried interval, counted_from timestamptz, due_at timestamptz, stopped_at timestamptz, merged_from bigint, ran_in bigint[])
+LANGUAGE sql AS $$
+	SELECT c.metric, c.member_id, c.state, c.started_at, c.carried, c.counted_from, c.due_at, c.stopped_at, c.merged_from, c.ran_in FROM leadflow.sla_clocks c WHERE c.lead_id = lead ORDER BY c.started_at, c.metric, c.id
+$$;
+CREATE FUNCTION paused(lead bigint) RETURNS TABLE (paused_at timestamptz, until timestamptz, merged_from bigint)
+LANGUAGE sql AS $$
+	SELECT p.paused_at, p.until, p.merged_from FROM leadflow.sla_pauses p WHERE p.lead_id = lead ORDER BY p.paused_at, p.merged_from NULLS LAST, p.id
+$$;
+UPDATE leadflow.leads SET stage = 'sql', owner_id = 901 WHERE id IN (902, 904, 905);
+INSERT INTO leadflow.activities (lead_id, kind) VALUES (902, 'demo_request');
+SET leadflow.clock = '2026-06-01 10:00Z';
+UPDATE leadflow.leads SET stage = 'sql', owner_id = 902 WHERE id IN (901, 903);
+SET leadflow.clock = '2026-06-01 11:00Z';
+SELECT leadflow.pause_sla(902, '2026-06-01 10:00Z', 'his', '2026-06-01 09:30Z'), leadflow.pause_sla(901, '2026-06-01 10:45Z', 'ours', '2026-06-01 10:15Z');
+SELECT leadflow.merge_leads(901, 902);
+SELECT * FROM counts(901);
+SELECT * FROM paused(901);
+SELECT * FROM leadflow.verify();
+-- What is said later of hours and pauses counts likewise.
+UPDATE leadflow.calendar_hours SET opens = '09:15' WHERE calendar_id = 101;
+SELECT leadflow.pause_sla(901, '2026-06-01 12:30Z', 'ours', '2026-06-01 10:50Z');
+SELECT * FROM counts(901);
+SELECT * FROM leadflow.verify();
+-- A pause of the duplicate without an end ends with it; where its stage is taken, the lead stands still with it.
+SELECT leadflow.pause_sla(904), leadflow.pause_sla(905, '2026-06-01 12:30Z');
+SET leadflow.clock = '2026-06-01 12:00Z';
+SELECT leadflow.merge_leads(903, 904);
+SELECT leadflow.merge_leads(906, 905);
+SELECT * FROM counts(903);
+SELECT * FROM paused(903);
+SELECT * FROM counts(906);
+SELECT * FROM paused(906);
+SELECT * FROM leadflow.verify();
+-- Merged once more: each history in its time.
+SET leadflow.clock = '2026-06-01 13:00Z';
+UPDATE leadflow.leads SET stage = 'sql', owner_id = 901 WHERE id = 907;
+SELECT leadflow.pause_sla(901, '2026-06-01 14:00Z'), leadflow.pause_sla(907, '2026-06-01 20:00Z');
+SET leadflow.clock = '2026-06-01 13:30Z';
+SELECT leadflow.merge_leads(907, 901);
+SELECT * FROM counts(907);
+SELECT * FROM paused(907);
+SELECT * FROM leadflow.verify();
+UPDATE leadflow.calendar_hours SET opens = '09:30' WHERE calendar_id = 101;
+SELECT * FROM counts(907);
+INSERT INTO leadflow.activities (lead_id, occurred_at, kind) VALUES (907, '2026-06-01 10:30Z', 'call');	-- before the merge
+SELECT * FROM counts(907);
+SELECT * FROM leadflow.verify();

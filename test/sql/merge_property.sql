@@ -79,12 +79,16 @@ BEGIN
 		CROSS JOIN (SELECT m.email FROM leadflow.team_members m WHERE m.reviewer AND m.id > 2 ORDER BY random() LIMIT 1) m;
 	ELSIF n < 0.84 THEN
 		PERFORM leadflow.claim_next('sales', pick('sam@our.example', 'sue@our.example'));
-	ELSIF n < 0.86 THEN
+	ELSIF n < 0.845 THEN
 		PERFORM leadflow.reserve_contact(lead, 'email');
-	ELSIF n < 0.865 THEN
-		PERFORM leadflow.pause_sla(lead, CASE WHEN random() < 0.5 THEN leadflow.now() + interval '7 hours' END);
+	ELSIF n < 0.86 THEN
+		PERFORM leadflow.pause_sla(lead, CASE WHEN random() < 0.5 THEN leadflow.now() + interval '7 hours' END,
+			at => leadflow.now() - (floor(random() * 2) * 5 || ' hours')::interval);
 	ELSIF n < 0.87 THEN
 		PERFORM leadflow.resume_sla(lead);
+	ELSIF n < 0.873 THEN
+		-- open clocks are due anew
+		INSERT INTO leadflow.calendar_holidays (calendar_id, day) VALUES (2, leadflow.now()::date + (random() * 4)::integer - 2);
 	ELSIF n < 0.88 THEN
 		PERFORM leadflow.ack_notifications(ARRAY(SELECT id FROM leadflow.claim_notifications(3, 'c')));
 	ELSE
