@@ -72,8 +72,19 @@ extern void attribution_weights(const AttributionModel *model, const TimestampTz
 extern void attribution_split(Numeric amount, const double *weights, int n, int scale,
 							  Datum *credits);
 
-/* The amount in units of 10^-scale, rounded; false where they don't fit. */
-extern bool attribution_units(Numeric amount, int scale, int64 *units);
+/* 10^-scale, as the unit that amounts are counted in. */
+typedef struct AttributionUnit
+{
+	int			scale;
+	Numeric		per_one;		/* units in 1 */
+	Numeric		highest;		/* amounts that can be counted */
+	Numeric		lowest;
+} AttributionUnit;
+
+extern AttributionUnit attribution_unit(int scale); /* in the current memory context */
+
+/* The amount in units, rounded; false where they don't fit. */
+extern bool attribution_units(Numeric amount, const AttributionUnit *unit, int64 *units);
 
 /*
  * The same as attribution_split() in units, of weights some of which are above 0; false where

@@ -54,6 +54,7 @@ typedef struct ModelSet
 	int			n;
 	const char **names;
 	AttributionModel *models;
+	AttributionUnit cent;
 	double	   *weights;
 	int64	   *shares;
 	int			room;
@@ -161,6 +162,7 @@ parse_models(Jsonb *document)
 
 	set->document = palloc(VARSIZE(document));
 	memcpy(set->document, document, VARSIZE(document));
+	set->cent = attribution_unit(SCALE);
 	root = &set->document->root;
 	if (JsonContainerIsScalar(root))
 		refuse_models("models must be an array or an object");
@@ -420,7 +422,7 @@ begin_deal(CreditState *state, FunctionCallInfo fcinfo, int64 deal_id)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("amount must be finite"),
 					 errdetail("Deal %lld.", (long long) deal_id)));
-		if (!attribution_units(amount, SCALE, &state->cents))
+		if (!attribution_units(amount, &state->set->cent, &state->cents))
 		{
 			MemoryContext old = MemoryContextSwitchTo(state->context);
 

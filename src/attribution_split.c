@@ -24,10 +24,9 @@
  *   up where a quota is so close to a whole number, or the last remainder that
  *   gets a unit so close to the first that doesn't, that the error could matter;
  *   touches of the very same weight have the very same quota, though.
- * - Decimal: weights as integers times one power of ten.  Quotas are estimated,
- *   remainders exact.  This is for round amounts, whose quotas are whole.  It
- *   gives up where the decimals don't fit, or remainders differ by so little
- *   that it is for the rounding to say.
+ * - Decimal: weights as integers times one power of ten, all of it exact.  This
+ *   is for quotas that are whole, or have equal remainders.  It gives up where
+ *   the decimals don't fit.
  *
  * Limits: scale 0 to 18; the short ways take less than 2^50 units (11 trillion
  * at two decimals).  O(n log n).
@@ -235,6 +234,30 @@ find_decimal(double weight)
 	return decimal;
 }
 
+/*
+ * (a * b + c) / divisor, and what is left, for a quotient of 2^50 at most and a
+ * divisor of less than 2^61.  The estimate is off by one at most, so the rest
+ * is small, and exact although the products wrap around.
+ */
+static inline int64
+divide(int64 a, int64 b, int64 c, int64 divisor, int64 *rest)
+{
+	int64		quotient = (int64) (((double) a * (double) b + (double) c) / (double) divisor);
+
+	*rest = (int64) ((uint64) a * (uint64) b + (uint64) c - (uint64) quotient * (uint64) divisor);
+	if (*rest < 0)
+	{
+		*rest += divisor;
+		quotient--;
+	}
+	else if (*rest >= divisor)
+	{
+		*rest -= divisor;
+		quotient++;
+	}
+	return quotient;
+}
+
 static bool
 share_in_decimal(int64 units, const double *weights, int n, Remainder *remainders, int64 *shares)
 {
@@ -264,35 +287,26 @@ share_in_decimal(int64 units, const double *weights, int n, Remainder *remainder
 		if (pg_add_s64_overflow(total, shares[i], &total))
 			return false;
 	}
-	if (total > PG_INT64_MAX / 4)
+	if (total > PG_INT64_MAX / 8)
 		return false;
 
 	for (int i = 0; i < n; i++)
 	{
 		int64		part = shares[i];
 		int64		rest;
+		int64		size;
 
 		shares[i] = 0;
 		if (weights[i] == 0)
 			continue;
-		/* off by one at most, so the rest is exact although the products wrap around */
-		shares[i] = (int64) ((double) units * (double) part / (double) total);
-		rest = (int64) ((uint64) units * (uint64) part - (uint64) shares[i] * (uint64) total);
-		if (rest < 0)
-		{
-			rest += total;
-			shares[i]--;
-		}
-		else if (rest >= total)
-		{
-			rest -= total;
-			shares[i]++;
-		}
-		remainders[competing].size = remainders[competing].kind = rest;
+		shares[i] = divide(units, part, 0, total, &rest);
+		/* rounded to units of remainders: half a one is added before */
+		size = divide(rest, 2 * REMAINDER_UNIT, total, 2 * total, &rest);
+		remainders[competing].size = remainders[competing].kind = size;
 		remainders[competing++].position = i;
 		left -= shares[i];
 	}
-	return hand_out(remainders, competing, left, total / REMAINDER_UNIT + 1, shares);
+	return hand_out(remainders, competing, left, 0, shares);
 }
 
 bool
@@ -336,17 +350,28 @@ numeric_compare(Datum a, Datum b)
 	return DatumGetInt32(DirectFunctionCall2(numeric_cmp, a, b));
 }
 
+AttributionUnit
+attribution_unit(int scale)
+{
+	AttributionUnit unit;
+
+	unit.scale = scale;
+	unit.per_one = int64_to_numeric(power_of_ten(scale));
+	unit.highest = int64_div_fast_to_numeric(PG_INT64_MAX / 4, scale);
+	unit.lowest = int64_div_fast_to_numeric(-(PG_INT64_MAX / 4), scale);
+	return unit;
+}
+
 bool
-attribution_units(Numeric amount, int scale, int64 *units)
+attribution_units(Numeric amount, const AttributionUnit *unit, int64 *units)
 {
 	Datum		value = NumericGetDatum(amount);
-	Datum		limit = NumericGetDatum(int64_div_fast_to_numeric(PG_INT64_MAX / 4, scale));
 
-	if (numeric_compare(DirectFunctionCall1(numeric_abs, value), limit) > 0)
+	if (numeric_compare(value, NumericGetDatum(unit->highest)) > 0 ||
+		numeric_compare(value, NumericGetDatum(unit->lowest)) < 0)
 		return false;
 	/* rounds half away from zero, as round() does */
-	value = DirectFunctionCall2(numeric_mul, value,
-								NumericGetDatum(int64_to_numeric(power_of_ten(scale))));
+	value = DirectFunctionCall2(numeric_mul, value, NumericGetDatum(unit->per_one));
 	*units = DatumGetInt64(DirectFunctionCall1(numeric_int8, value));
 	return true;
 }
@@ -441,6 +466,7 @@ share_exactly(Numeric amount, const double *weights, int n, int scale, Datum *cr
 void
 attribution_split(Numeric amount, const double *weights, int n, int scale, Datum *credits)
 {
+	AttributionUnit unit;
 	bool		shared = false;
 	int64		units;
 	int64	   *shares;
@@ -469,7 +495,8 @@ attribution_split(Numeric amount, const double *weights, int n, int scale, Datum
 				 errdetail("An amount can't be shared among nobody.")));
 
 	shares = palloc(sizeof(int64) * n);
-	if (attribution_units(amount, scale, &units) &&
+	unit = attribution_unit(scale);
+	if (attribution_units(amount, &unit, &units) &&
 		attribution_split_units(units, weights, n, shares))
 	{
 		for (int i = 0; i < n; i++)
