@@ -35,8 +35,17 @@ BEGIN
 			HINT = 'attribution_models lists them.',
 			SCHEMA = 'leadflow', TABLE = 'settings', COLUMN = 'default_attribution_model';
 	END IF;
+	IF NEW.default_attribution_model IS DISTINCT FROM OLD.default_attribution_model
+		AND EXISTS (SELECT FROM leadflow.attribution_models m
+			WHERE m.name = NEW.default_attribution_model AND m.kind IN ('markov', 'shapley')) THEN
+		RAISE invalid_parameter_value USING
+			MESSAGE = format('attribution model "%s" cannot be the default', NEW.default_attribution_model),
+			DETAIL = 'Its kind gives credits to channels; campaign_revenue needs those of campaigns.',
+			HINT = 'Choose one of another kind; attribution_by_channel shows this one as well.',
+			SCHEMA = 'leadflow', TABLE = 'settings', COLUMN = 'default_attribution_model';
+	END IF;
 	RETURN NEW;
 END
 $$;
 COMMENT ON FUNCTION leadflow._settings_check() IS
-'Trigger of settings: the time zone and the attribution model must exist (22023), and the row stays (23514).';
+'Trigger of settings: the time zone and the attribution model must exist, and that model have credits by campaign (22023); the row stays (23514).';

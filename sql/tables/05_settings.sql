@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS leadflow.settings (
 COMMENT ON TABLE leadflow.settings IS 'Settings of the site; exactly one row.';
 COMMENT ON COLUMN leadflow.settings.id IS 'Always true: keeps the table at one row.';
 COMMENT ON COLUMN leadflow.settings.time_zone IS 'IANA time zone of reports, month borders and calendar buckets; never the session''s.';
-COMMENT ON COLUMN leadflow.settings.default_attribution_model IS 'Name of the attribution model that reports show first (attribution_models.name).';
+COMMENT ON COLUMN leadflow.settings.default_attribution_model IS 'Name of the attribution model that reports show first (attribution_models.name); not one of kind markov or shapley.';
 COMMENT ON COLUMN leadflow.settings.review_quorum IS 'Verdicts that decide a rejection review, at most as many as there are eligible reviewers.';
 COMMENT ON COLUMN leadflow.settings.role_prefix IS 'Prefix of the roles made by setup_roles(); NULL until it was called.';
 COMMENT ON COLUMN leadflow.settings.review_within IS 'How long a rejection review stays open before the sweep upholds the rejection; no months or years.';

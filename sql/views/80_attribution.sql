@@ -42,7 +42,8 @@ WITH figures AS (
 	CROSS JOIN leadflow.settings s
 	JOIN leadflow.attribution_credits c ON c.model = m.name
 	JOIN leadflow.deals d ON d.id = c.deal_id
-	GROUP BY 1, 2, 3, 4, 5
+	-- numbers are compared first: all of it is sorted
+	GROUP BY c.campaign_id, month_start, 4, m.name, is_default
 	UNION ALL
 	SELECT
 		m.name,
@@ -135,7 +136,7 @@ WITH figures AS (
 	JOIN leadflow.attribution_credits c ON c.model = m.name
 	JOIN leadflow.deals d ON d.id = c.deal_id
 	LEFT JOIN leadflow.campaigns n ON n.id = c.campaign_id
-	GROUP BY 1, 2, 3, 4, 5
+	GROUP BY month_start, 4, 5, m.name, is_default
 	UNION ALL
 	SELECT
 		m.name,

@@ -147,6 +147,15 @@ FROM leadflow.scoring_models m
 WHERE m.status = 'active'
 UNION ALL
 SELECT
+	'default_attribution_model',
+	CASE WHEN m.active AND m.kind NOT IN ('markov', 'shapley') THEN 'ok' ELSE 'warning' END,
+	CASE WHEN m.active AND m.kind NOT IN ('markov', 'shapley') THEN 1 ELSE 0 END,
+	CASE WHEN m.active AND m.kind NOT IN ('markov', 'shapley') THEN m.name
+		ELSE format('%s has no credits: campaign_revenue is empty', g.default_attribution_model) END
+FROM leadflow.settings g
+LEFT JOIN leadflow.attribution_models m ON m.name = g.default_attribution_model
+UNION ALL
+SELECT
 	'overdue_sweep',
 	CASE WHEN l.clocks = 0 THEN 'ok' ELSE 'warning' END,
 	l.clocks,

@@ -135,9 +135,15 @@ SELECT DISTINCT model, is_default FROM leadflow.attribution_by_campaign ORDER BY
 SELECT month_start, currency, campaign, revenue FROM leadflow.campaign_revenue WHERE revenue <> 0 ORDER BY 1, 2, 3;
 UPDATE leadflow.attribution_models SET active = false WHERE name = 'last_touch';
 SELECT count(*) FROM leadflow.campaign_revenue;
+SELECT status, detail FROM leadflow.health WHERE check_name = 'default_attribution_model';
 SELECT DISTINCT model FROM leadflow.attribution_by_campaign ORDER BY 1;
 UPDATE leadflow.attribution_models SET active = true WHERE name = 'last_touch';
 UPDATE leadflow.settings SET default_attribution_model = 'linear';
+INSERT INTO leadflow.attribution_models (name, kind, active) VALUES ('chain', 'markov', false);
+UPDATE leadflow.settings SET default_attribution_model = 'chain';
+UPDATE leadflow.settings SET default_attribution_model = 'guess';
+DELETE FROM leadflow.attribution_models WHERE name = 'chain';
+SELECT status, detail FROM leadflow.health WHERE check_name = 'default_attribution_model';
 SELECT * FROM wrong;
 -- the session's zone changes nothing, and nothing is written
 CREATE TEMP TABLE campaign_before AS SELECT * FROM leadflow.attribution_by_campaign;
