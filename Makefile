@@ -13,7 +13,7 @@ TABLES = 05_settings 15_calendar 17_team 20_account 25_campaign 30_stage \
 	56_outbox 60_sla 70_deal 80_attribution \
 	90_triggers 95_starter
 FUNCTIONS = 00_install 05_base 15_calendar 30_stage 36_identity 40_activity 42_contact 45_score \
-	46_model 50_handoff 52_review 54_nurture 56_outbox 58_policy 59_clock 60_sla 62_report 80_attribution 82_attribution_rules 85_backtest 88_brief 90_admin 95_verify 96_reconcile
+	46_model 50_handoff 52_review 54_nurture 56_outbox 58_policy 59_clock 60_sla 62_report 80_attribution 82_attribution_rules 83_paths 85_backtest 88_brief 90_admin 95_verify 96_reconcile
 VIEWS = 10_score 30_stage 36_identity 40_lead 42_contact 46_model 50_handoff 52_review 54_nurture \
 	56_outbox 58_clock 60_sla 62_speed 64_marketing 80_attribution 81_funnel 85_performance 87_teams 90_health
 
@@ -49,6 +49,9 @@ else
 all install installcheck:
 	$(error No PGXS: install PostgreSQL's development files, or name its pg_config with PG_CONFIG=…)
 endif
+
+# Sums of rows of a matrix: what PostgreSQL itself is built with for such loops.
+src/markov.o: CFLAGS += $(CFLAGS_VECTORIZE)
 
 # PGXS tracks no headers.
 $(OBJS): $(wildcard src/*.h)
