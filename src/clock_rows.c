@@ -846,8 +846,9 @@ fill_arrays(const Clock *const *clocks, int n, int ncolumns, Datum *arrays)
 	}
 }
 
-void
-clocks_update(const Clock *const *clocks, int n)
+/* By SQL, where a site has triggers on the table. */
+static void
+update_by_sql(const Clock *const *clocks, int n)
 {
 	static EngineStatement statement = {
 		"UPDATE leadflow.sla_clocks c SET state = n.state, member_id = n.member_id, stopped_at = n.stopped_at,"
@@ -863,11 +864,8 @@ clocks_update(const Clock *const *clocks, int n)
 			INTERVALARRAYOID, INT8ARRAYOID, BOOLARRAYOID, BOOLARRAYOID}
 	};
 	Datum		arrays[CHANGING_COLUMNS + 3];
-	Datum	   *column;
+	Datum	   *column = palloc_array(Datum, n);
 
-	if (n == 0)
-		return;
-	column = palloc_array(Datum, n);
 	fill_arrays(clocks, n, CHANGING_COLUMNS, arrays);
 	for (int i = 0; i < n; i++)
 		column[i] = Int64GetDatum(clocks[i]->id);
@@ -879,6 +877,61 @@ clocks_update(const Clock *const *clocks, int n)
 		column[i] = BoolGetDatum(clocks[i]->breached);
 	arrays[CHANGING_COLUMNS + 2] = make_array(column, NULL, n, BOOLOID);
 	(void) engine_execute(&statement, arrays, NULL);
+}
+
+/* The calendar that a clock counts in from now on is held, as its foreign key would; false = it is gone. */
+static bool
+hold_calendar(const TableInsert *update, int64 calendar_id)
+{
+	bool		isnull;
+	Datum		before = table_update_before(update, COL_CALENDAR_ID, &isnull);
+
+	return calendar_id == 0 || (!isnull && DatumGetInt64(before) == calendar_id) ||
+		row_lock_named("calendars", calendar_id, LockTupleKeyShare);
+}
+
+void
+clocks_update(const Clock *const *clocks, int n)
+{
+	/* what is announced comes last */
+	const char *names[CHANGING_COLUMNS + 3];
+	TableInsert update;
+
+	if (n == 0)
+		return;
+	memcpy(names, column_names, sizeof(char *) * CHANGING_COLUMNS);
+	names[CHANGING_COLUMNS] = "warned_at";
+	names[CHANGING_COLUMNS + 1] = "breached_at";
+	names[CHANGING_COLUMNS + 2] = "escalated_at";
+	if (!table_update_begin(&update, "sla_clocks", names, lengthof(names)))
+	{
+		update_by_sql(clocks, n);
+		return;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		Datum		values[CLOCK_COLUMNS];
+		bool		nulls[CLOCK_COLUMNS];
+
+		CHECK_FOR_INTERRUPTS();
+		if (!table_update_lock(&update, clocks[i]->id))
+			continue;
+		if (!hold_calendar(&update, clocks[i]->calendar_id))
+		{
+			update_by_sql(&clocks[i], 1);
+			continue;
+		}
+		clock_values(clocks[i], values, nulls);
+		for (int c = CHANGING_COLUMNS; c < (int) lengthof(names); c++)
+		{
+			bool		kept = c == CHANGING_COLUMNS ? clocks[i]->warned : clocks[i]->breached;
+
+			values[c] = table_update_before(&update, c, &nulls[c]);
+			nulls[c] |= !kept;
+		}
+		table_update_row(&update, values, nulls);
+	}
+	table_update_end(&update);
 }
 
 /* By SQL, where a site has triggers on the table. */

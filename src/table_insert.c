@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * table_insert.c
- *	  New rows of a table of the engine, without SQL.
+ *	  New rows of a table of the engine, and new versions of rows, without SQL.
  *
  * What COPY does once it has read a row: defaults, constraints, rows in portions, index
  * entries; less triggers.  A statement that does the same costs several
@@ -29,13 +29,14 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "row_lock.h"
 #include "spi.h"
 #include "table_insert.h"
 
 #define PORTION 500
 
 static bool
-has_triggers(Relation rel)
+has_triggers(Relation rel, int event)
 {
 	const TriggerDesc *triggers = rel->trigdesc;
 
@@ -45,7 +46,7 @@ has_triggers(Relation rel)
 		char	   *function;
 		bool		ours;
 
-		if (!TRIGGER_FOR_INSERT(trigger->tgtype) || trigger->tgisinternal || trigger->tgenabled == TRIGGER_DISABLED)
+		if (!(trigger->tgtype & event) || trigger->tgisinternal || trigger->tgenabled == TRIGGER_DISABLED)
 			continue;
 		function = get_func_name(trigger->tgfoid);
 		ours = function && strcmp(function, "_engine_owned") == 0;
@@ -115,17 +116,16 @@ table_defaults(Relation rel)
 	return entry->defaults;
 }
 
-bool
-table_insert_begin(TableInsert *insert, const char *table, const char *const *columns, int ncolumns, int rows)
+/* What writing has in common; false: use SQL. */
+static bool
+begin(TableInsert *insert, const char *table, const char *const *columns, int ncolumns, int event)
 {
 	TupleDesc	desc;
-	Node	  **defaults;
-	bool	   *given;
 
 	memset(insert, 0, sizeof(TableInsert));
 	insert->rel = table_open(engine_relation(table), RowExclusiveLock);
 	desc = RelationGetDescr(insert->rel);
-	if (insert->rel->rd_rel->relkind != RELKIND_RELATION || has_triggers(insert->rel) ||
+	if (insert->rel->rd_rel->relkind != RELKIND_RELATION || has_triggers(insert->rel, event) ||
 		(desc->constr && desc->constr->has_generated_stored))
 	{
 		table_close(insert->rel, NoLock);
@@ -135,11 +135,8 @@ table_insert_begin(TableInsert *insert, const char *table, const char *const *co
 	insert->info = makeNode(ResultRelInfo);
 	InitResultRelInfo(insert->info, insert->rel, 0, NULL, 0);
 	ExecOpenIndices(insert->info, false);
-	insert->room = Max(1, Min(rows, PORTION));
-	insert->slots = palloc0_array(TupleTableSlot *, insert->room);
 	insert->ncolumns = ncolumns;
 	insert->attnums = palloc_array(AttrNumber, ncolumns);
-	given = palloc0_array(bool, desc->natts);
 	for (int i = 0; i < ncolumns; i++)
 	{
 		int			attnum = SPI_fnumber(desc, columns[i]);
@@ -147,8 +144,25 @@ table_insert_begin(TableInsert *insert, const char *table, const char *const *co
 		if (attnum <= 0)
 			elog(ERROR, "table \"%s\" has no column \"%s\"", table, columns[i]);
 		insert->attnums[i] = attnum;
-		given[attnum - 1] = true;
 	}
+	return true;
+}
+
+bool
+table_insert_begin(TableInsert *insert, const char *table, const char *const *columns, int ncolumns, int rows)
+{
+	TupleDesc	desc;
+	Node	  **defaults;
+	bool	   *given;
+
+	if (!begin(insert, table, columns, ncolumns, TRIGGER_TYPE_INSERT))
+		return false;
+	desc = RelationGetDescr(insert->rel);
+	insert->room = Max(1, Min(rows, PORTION));
+	insert->slots = palloc0_array(TupleTableSlot *, insert->room);
+	given = palloc0_array(bool, desc->natts);
+	for (int i = 0; i < ncolumns; i++)
+		given[insert->attnums[i] - 1] = true;
 	insert->id = Max(SPI_fnumber(desc, "id"), 0);
 	insert->defaults = palloc0_array(ExprState *, desc->natts);
 	defaults = table_defaults(insert->rel);
@@ -230,5 +244,76 @@ table_insert_end(TableInsert *insert)
 	ExecCloseIndices(insert->info);
 	FreeExecutorState(insert->estate);
 	table_close(insert->rel, NoLock);
+	CommandCounterIncrement();
+}
+
+/* ---- rows that are there --------------------------------------------------- */
+
+bool
+table_update_begin(TableInsert *update, const char *table, const char *const *columns, int ncolumns)
+{
+	if (!begin(update, table, columns, ncolumns, TRIGGER_TYPE_UPDATE))
+		return false;
+	update->slots = palloc_array(TupleTableSlot *, 2);
+	update->slots[0] = table_slot_create(update->rel, NULL);
+	update->slots[1] = MakeSingleTupleTableSlot(RelationGetDescr(update->rel), &TTSOpsVirtual);
+	return true;
+}
+
+bool
+table_update_lock(TableInsert *update, int64 key)
+{
+	if (!row_lock(update->rel, key, LockTupleNoKeyExclusive, update->slots[0]))
+		return false;
+	slot_getallattrs(update->slots[0]);
+	return true;
+}
+
+Datum
+table_update_before(const TableInsert *update, int column, bool *isnull)
+{
+	*isnull = update->slots[0]->tts_isnull[update->attnums[column] - 1];
+	return update->slots[0]->tts_values[update->attnums[column] - 1];
+}
+
+void
+table_update_row(TableInsert *update, const Datum *values, const bool *nulls)
+{
+	TupleTableSlot *before = update->slots[0];
+	TupleTableSlot *changed = update->slots[1];
+	TupleDesc	desc = RelationGetDescr(update->rel);
+	ItemPointerData tid = before->tts_tid;
+	TM_FailureData failure;
+	LockTupleMode lock_mode;
+	UpdateIndexes update_indexes;
+
+	ExecClearTuple(changed);
+	memcpy(changed->tts_values, before->tts_values, sizeof(Datum) * desc->natts);
+	memcpy(changed->tts_isnull, before->tts_isnull, sizeof(bool) * desc->natts);
+	for (int i = 0; i < update->ncolumns; i++)
+	{
+		changed->tts_values[update->attnums[i] - 1] = values[i];
+		changed->tts_isnull[update->attnums[i] - 1] = nulls[i];
+	}
+	ExecStoreVirtualTuple(changed);
+	changed->tts_tableOid = RelationGetRelid(update->rel);
+	if (desc->constr)
+		ExecConstraints(update->info, changed, update->estate);
+	if (table_tuple_update(update->rel, &tid, changed, GetCurrentCommandId(true), InvalidSnapshot, InvalidSnapshot,
+						   true, &failure, &lock_mode, &update_indexes) != TM_Ok)
+		elog(ERROR, "a locked row of \"%s\" was changed", RelationGetRelationName(update->rel));
+	if (update_needs_indexes(update_indexes))
+		(void) ExecInsertIndexTuples_compat(update->info, changed, update->estate, update_indexes);
+	ResetPerTupleExprContext(update->estate);
+}
+
+void
+table_update_end(TableInsert *update)
+{
+	ExecDropSingleTupleTableSlot(update->slots[1]);
+	ExecDropSingleTupleTableSlot(update->slots[0]);
+	ExecCloseIndices(update->info);
+	FreeExecutorState(update->estate);
+	table_close(update->rel, NoLock);
 	CommandCounterIncrement();
 }
