@@ -301,9 +301,11 @@ leadflow_markov_deserialize(PG_FUNCTION_ARGS)
 	for (int i = 0; i < n; i++)
 	{
 		State		state;
+		int			place;
 
 		pq_copymsgbytes(&in, (char *) &state, sizeof(State));
-		chain->states[find_state(chain, state.key)] = state;
+		place = find_state(chain, state.key);	/* may move the states */
+		chain->states[place] = state;
 	}
 	n = pq_getmsgint(&in, 4);
 	for (int i = 0; i < n; i++)
