@@ -32,7 +32,7 @@ FROM generate_series(0, 9) a, generate_series(0, 9) b, generate_series(0, 9) c, 
 CREATE TEMP TABLE bench_channels AS
 SELECT ARRAY['channel ' || i % 1000, 'channel ' || (i * 7919 + i / 1000 * 31) % 1000, 'channel ' || (i * 104729 + i / 1000) % 1000] AS path,
 	i % 2 AS conversions, 1.0 AS value, 1 AS nulls
-FROM generate_series(1, 50000) i;
+FROM generate_series(1, 50000::bigint) i;
 VACUUM ANALYZE bench_paths;
 
 CREATE TEMP TABLE bench_queries (id int GENERATED ALWAYS AS IDENTITY, what text, query text);
