@@ -117,28 +117,29 @@ AS $$
 		JOIN leadflow.deals d ON d.id = o.deal_id
 		JOIN leadflow.deals r ON r.id = o.id AND r.corrects_deal_id IS NULL
 	), party AS (
-		SELECT d.id AS deal_id, d.lead_id, d.converted_at
+		-- all of the deal beside each lead: nothing is to be joined back that has no index
+		SELECT d.*
 		FROM deal d
 		UNION
-		SELECT d.id, c.lead_id, d.converted_at
+		SELECT d.id, d.status, d.amount, d.currency, d.closed_at, d.corrects, d.root_id, c.lead_id, d.converted_at
 		FROM deal d
 		JOIN leadflow.deal_contacts c ON c.deal_id = d.root_id
-	), touched AS (
-		SELECT p.deal_id, array_agg(coalesce(n.channel, '(none)') ORDER BY a.occurred_at, a.id, a.lead_id) AS path
+	), walked AS (
+		SELECT p.id, p.status, p.amount, p.currency, p.closed_at, p.corrects,
+			coalesce(array_agg(coalesce(n.channel, '(none)') ORDER BY a.occurred_at, a.id, a.lead_id) FILTER (WHERE k.kind IS NOT NULL), '{}') AS path
 		FROM party p
-		JOIN leadflow.activities a ON a.lead_id = p.lead_id AND a.occurred_at <= p.converted_at
-		JOIN leadflow.activity_kinds k ON k.kind = a.kind AND k.role = 'engagement'
-		JOIN leadflow.campaigns n ON n.id = a.campaign_id
-		WHERE a.voided_at IS NULL
-		GROUP BY p.deal_id
+		LEFT JOIN leadflow.activities a ON a.lead_id = p.lead_id AND a.occurred_at <= p.converted_at
+			AND a.campaign_id IS NOT NULL AND a.voided_at IS NULL
+		LEFT JOIN leadflow.activity_kinds k ON k.kind = a.kind AND k.role = 'engagement'
+		LEFT JOIN leadflow.campaigns n ON n.id = a.campaign_id
+		GROUP BY 1, 2, 3, 4, 5, 6
 	)
-	SELECT date_trunc('month', d.closed_at AT TIME ZONE s.time_zone)::date, d.currency::text, coalesce(t.path, '{}'),
+	SELECT date_trunc('month', d.closed_at AT TIME ZONE s.time_zone)::date, d.currency::text, d.path,
 		(count(*) FILTER (WHERE d.status = 'won' AND NOT d.corrects))::double precision,
 		coalesce(sum(d.amount) FILTER (WHERE d.status = 'won'), 0)::double precision,
 		(count(*) FILTER (WHERE d.status = 'lost'))::double precision
-	FROM deal d
+	FROM walked d
 	CROSS JOIN leadflow.settings s
-	LEFT JOIN touched t ON t.deal_id = d.id
 	GROUP BY 1, 2, 3
 $$;
 COMMENT ON FUNCTION leadflow.conversion_paths(timestamptz, timestamptz) IS
