@@ -124,9 +124,10 @@ AS $$
 		SELECT d.id, d.status, d.amount, d.currency, d.closed_at, d.corrects, d.root_id, c.lead_id, d.converted_at
 		FROM deal d
 		JOIN leadflow.deal_contacts c ON c.deal_id = d.root_id
+		WHERE d.lead_id IS NOT NULL
 	), walked AS (
 		SELECT p.id, p.status, p.amount, p.currency, p.closed_at, p.corrects,
-			coalesce(array_agg(coalesce(n.channel, '(none)') ORDER BY a.occurred_at, a.id, a.lead_id) FILTER (WHERE k.kind IS NOT NULL), '{}') AS path
+			coalesce(array_agg(coalesce(n.channel, '(no channel)') ORDER BY a.occurred_at, a.id, a.lead_id) FILTER (WHERE k.kind IS NOT NULL), '{}') AS path
 		FROM party p
 		LEFT JOIN leadflow.activities a ON a.lead_id = p.lead_id AND a.occurred_at <= p.converted_at
 			AND a.campaign_id IS NOT NULL AND a.voided_at IS NULL
@@ -143,4 +144,4 @@ AS $$
 	GROUP BY 1, 2, 3
 $$;
 COMMENT ON FUNCTION leadflow.conversion_paths(timestamptz, timestamptz) IS
-'The paths that deals took, for markov_credits() and shapley_credits(): one row a month, currency and path, of deals closed in ["from", "to"). month_start: first day of the month of closed_at in settings.time_zone; currency: ISO 4217 code, of value; path: the channel of each touch (campaigns.channel, (none) where the campaign has none) in order of (occurred_at, activity id), repeats included; the touches are those of attribution, up to the conversion, without a lookback; {} where there is none or nobody is known. conversions: deals won; value: their amounts, and those of corrections in their own month, by the path of the deal that they correct, without counting as a conversion; nulls: deals lost. value adds up to the amounts of won deals. NULL argument: no rows. Rows in no order.';
+'The paths that deals took, for markov_credits() and shapley_credits(): one row a month, currency and path, of deals closed in ["from", "to"). month_start: first day of the month of closed_at in settings.time_zone; currency: ISO 4217 code, of value; path: the channel of each touch (campaigns.channel, (no channel) where the campaign has none) in order of (occurred_at, activity id), repeats included; the touches are those of attribution, up to the conversion, without a lookback; {} where there is none or nobody is known. conversions: deals won; value: their amounts, and those of corrections in their own month, by the path of the deal that they correct, without counting as a conversion; nulls: deals lost. value adds up to the amounts of won deals. NULL argument: no rows. Rows in no order.';

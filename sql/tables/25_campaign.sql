@@ -14,7 +14,7 @@ COMMENT ON TABLE leadflow.campaigns IS 'One row a campaign.';
 COMMENT ON COLUMN leadflow.campaigns.id IS 'Key.';
 COMMENT ON COLUMN leadflow.campaigns.code IS 'What rules, conditions and imports see, e.g. utm_campaign; defaults to the name; fixed once a lead or an activity carries the campaign.';
 COMMENT ON COLUMN leadflow.campaigns.name IS 'Name as shown in reports.';
-COMMENT ON COLUMN leadflow.campaigns.channel IS 'Channel, e.g. webinar; for reports of the site, leadflow''s own go by campaign.';
+COMMENT ON COLUMN leadflow.campaigns.channel IS 'Channel, e.g. webinar; what attribution_by_channel, markov and shapley go by, and who is direct (last_non_direct).';
 COMMENT ON COLUMN leadflow.campaigns.medium IS 'Medium, e.g. cpc; for reports of the site.';
 COMMENT ON COLUMN leadflow.campaigns.owner_id IS 'Who runs it.';
 COMMENT ON COLUMN leadflow.campaigns.starts_on IS 'First day; for people, touches count on any day.';

@@ -119,6 +119,82 @@ COMMENT ON COLUMN leadflow.campaign_revenue.channel IS 'Channel of the campaign 
 COMMENT ON COLUMN leadflow.campaign_revenue.deals_share IS 'Sum of its shares of those deals, a number of deals: adds up to the number of won deals, corrections not counted.';
 COMMENT ON COLUMN leadflow.campaign_revenue.cost_per_won IS 'cost / deals_credited, in currency; NULL without cost or deal, and where the campaign''s month has another currency as well.';
 
+-- By data: computed when it is read, for the models that are asked for alone. What an aggregate says is
+-- brought to whole cents by largest remainder: cents rounded down (refunds make a channel negative),
+-- then what is missing split by what was cut off.
+CREATE OR REPLACE VIEW leadflow._channel_credits WITH (security_invoker = true) AS
+WITH paths AS MATERIALIZED (
+	SELECT p.month_start, p.currency, p.path, p.conversions, p.value, p.nulls
+	FROM leadflow.conversion_paths() p
+), won AS MATERIALIZED (
+	SELECT date_trunc('month', d.closed_at AT TIME ZONE s.time_zone)::date AS month_start, d.currency::text AS currency,
+		sum(d.amount) AS amount
+	FROM leadflow.deals d
+	CROSS JOIN leadflow.settings s
+	WHERE d.status = 'won'
+	GROUP BY 1, 2
+), walked AS MATERIALIZED (
+	SELECT p.month_start, p.currency, c.channel, sum(p.conversions)::bigint AS deals
+	FROM paths p
+	CROSS JOIN LATERAL (
+		SELECT DISTINCT u.channel
+		FROM unnest(CASE WHEN p.path = '{}' THEN '{NULL}' ELSE p.path END) u (channel)
+	) c
+	WHERE p.conversions > 0
+	GROUP BY 1, 2, 3
+)
+SELECT
+	m.name AS model,
+	m.name = g.default_attribution_model AS is_default,
+	x.month_start,
+	x.currency,
+	c.channel,
+	coalesce(k.deals, 0) AS deals,
+	c.conversions AS share,
+	c.cents * 0.01 + c.rest AS revenue
+FROM leadflow.attribution_models m
+CROSS JOIN leadflow.settings g
+CROSS JOIN LATERAL (
+	SELECT p.month_start, p.currency,
+		leadflow.markov_credits(p.path, p.conversions, p.value, p.nulls, coalesce((m.params ->> 'order')::integer, 1)) AS credits
+	FROM paths p
+	WHERE m.kind = 'markov'
+	GROUP BY 1, 2
+	UNION ALL
+	SELECT p.month_start, p.currency, leadflow.shapley_credits(p.path, p.conversions, p.value, p.nulls)
+	FROM paths p
+	WHERE m.kind = 'shapley'
+	GROUP BY 1, 2
+) x
+LEFT JOIN won w ON w.month_start = x.month_start AND w.currency = x.currency
+CROSS JOIN LATERAL (
+	SELECT
+		array_agg(y.channel ORDER BY y.position) AS channels,
+		array_agg(y.conversions ORDER BY y.position) AS conversions,
+		array_agg(y.cents ORDER BY y.position) AS cents,
+		-- somebody must get it, where nothing was cut off as well
+		array_agg(greatest(y.value * 100 - y.cents, 1e-12)::double precision ORDER BY y.position) AS parts,
+		sum(y.cents) AS total
+	FROM (
+		SELECT u.channel, u.conversions, u.value::numeric AS value, floor(u.value::numeric * 100) AS cents, u.position
+		FROM unnest(x.credits) WITH ORDINALITY u (channel, removal_effect, conversions, value, position)
+		WHERE u.conversions <> 0 OR u.value <> 0
+	) y
+) v
+CROSS JOIN LATERAL unnest(v.channels, v.conversions, v.cents,
+	leadflow.split_credit(w.amount - v.total * 0.01, v.parts)) c (channel, conversions, cents, rest)
+LEFT JOIN walked k ON k.month_start = x.month_start AND k.currency = x.currency AND k.channel IS NOT DISTINCT FROM c.channel
+WHERE m.active AND m.kind IN ('markov', 'shapley');
+COMMENT ON VIEW leadflow._channel_credits IS 'Internal. One row an active model of kind markov or shapley, month, currency and channel that earned something: the credits of deals closed in that month.';
+COMMENT ON COLUMN leadflow._channel_credits.model IS 'Attribution model (attribution_models.name).';
+COMMENT ON COLUMN leadflow._channel_credits.is_default IS 'It is the one of settings.default_attribution_model.';
+COMMENT ON COLUMN leadflow._channel_credits.month_start IS 'First day of the month of deals.closed_at, in settings.time_zone.';
+COMMENT ON COLUMN leadflow._channel_credits.currency IS 'ISO 4217 code of revenue.';
+COMMENT ON COLUMN leadflow._channel_credits.channel IS 'Channel; NULL = nobody.';
+COMMENT ON COLUMN leadflow._channel_credits.deals IS 'Won deals whose path has the channel.';
+COMMENT ON COLUMN leadflow._channel_credits.share IS 'Number of deals that it is credited with.';
+COMMENT ON COLUMN leadflow._channel_credits.revenue IS 'Money that it is credited with; the sum over channels is that of the deals, to the cent.';
+
 CREATE OR REPLACE VIEW leadflow.attribution_by_channel WITH (security_invoker = true) AS
 WITH figures AS (
 	SELECT
@@ -137,6 +213,9 @@ WITH figures AS (
 	JOIN leadflow.deals d ON d.id = c.deal_id
 	LEFT JOIN leadflow.campaigns n ON n.id = c.campaign_id
 	GROUP BY month_start, 4, 5, m.name, is_default
+	UNION ALL
+	SELECT v.model, v.is_default, v.month_start, v.currency, coalesce(v.channel, '(none)'), v.deals, v.share, v.revenue, 0.00
+	FROM leadflow._channel_credits v
 	UNION ALL
 	SELECT
 		m.name,
@@ -176,7 +255,7 @@ SELECT
 	CASE WHEN t.whole AND t.cost > 0 THEN round((t.revenue - t.cost) / t.cost, 4) END AS roi,
 	CASE WHEN t.whole AND t.cost > 0 AND t.deals > 0 THEN round(t.cost / t.deals, 2) END AS cost_per_won
 FROM totals t;
-COMMENT ON VIEW leadflow.attribution_by_channel IS 'One row an attribution model, month, currency and channel (key: these): what won deals are credited to the channel''s campaigns, and what they cost, by the definitions of attribution_by_campaign. Don''t sum over models: each shares out the same money. A channel that cost something keeps its row under every active model.';
+COMMENT ON VIEW leadflow.attribution_by_channel IS 'One row an attribution model, month, currency and channel (key: these): what won deals are credited to the channel''s campaigns, and what they cost, by the definitions of attribution_by_campaign. Don''t sum over models: each shares out the same money. A channel that cost something keeps its row under every active model. markov and shapley are computed when they are asked for, from the paths of the deals closed in each month, by currency (conversion_paths()): give a model, and they are left out.';
 COMMENT ON COLUMN leadflow.attribution_by_channel.model IS 'Attribution model (attribution_models.name).';
 COMMENT ON COLUMN leadflow.attribution_by_channel.is_default IS 'It is the one of settings.default_attribution_model.';
 COMMENT ON COLUMN leadflow.attribution_by_channel.month_start IS 'First day of the month in settings.time_zone.';

@@ -6,7 +6,7 @@ SET datestyle = 'ISO, YMD';
 SET jit = off;
 SET leadflow.clock = '2026-06-01 12:00+00';
 SET leadflow.quiet = on;
-DELETE FROM leadflow.attribution_models WHERE name NOT IN ('first_touch', 'last_touch', 'linear');
+DELETE FROM leadflow.attribution_models WHERE name NOT IN ('first_touch', 'last_touch', 'linear', 'markov', 'shapley');
 UPDATE leadflow.settings SET time_zone = 'America/New_York';
 
 -- What finance says: each deal's amount, in the month in New York.
@@ -89,6 +89,27 @@ SELECT * FROM leadflow.attribution_by_campaign WHERE model = 'linear' ORDER BY m
 SELECT model, campaign, deals_credited, deals_share, revenue, cost, roi, cost_per_won FROM leadflow.attribution_by_campaign
 WHERE model <> 'linear' AND month_start = '2026-02-01' ORDER BY model, currency, campaign_id;
 SELECT * FROM leadflow.attribution_by_channel WHERE model = 'linear' ORDER BY month_start, currency, channel;
+-- By data. Deal 11's path is email, search, search, search; 90.01 halved is a cent more for the earlier channel. The refund of
+-- April goes by that path; by effects there is nothing in April to go by.
+SELECT model, month_start, currency, channel, deals_credited, deals_share, revenue, cost, roi, cost_per_won
+FROM leadflow.attribution_by_channel WHERE model IN ('markov', 'shapley') ORDER BY model, month_start, currency, channel;
+-- Who asks for another model doesn't pay for it: whether the touches were read.
+CREATE FUNCTION touches_read(query text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	l text;
+	seen boolean := false;
+	done boolean := false;
+BEGIN
+	FOR l IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || query LOOP
+		seen := seen OR l ~ ' activities';
+		done := done OR (l ~ ' activities|on paths' AND l !~ 'never executed');
+	END LOOP;
+	RETURN CASE WHEN seen THEN done END;
+END $$;
+SELECT touches_read('SELECT * FROM leadflow.attribution_by_channel') AS every_model,
+	touches_read($$SELECT * FROM leadflow.attribution_by_channel WHERE model = 'shapley'$$) AS by_data,
+	touches_read($$SELECT * FROM leadflow.attribution_by_channel WHERE model = 'linear'$$) AS by_rule,
+	touches_read($$SELECT * FROM leadflow.attribution_by_channel WHERE is_default$$) AS default_model;
 SELECT * FROM leadflow.campaign_revenue EXCEPT
 SELECT month_start, currency, campaign_id, campaign, deals_credited, revenue, cost, roi, channel, deals_share, cost_per_won
 FROM leadflow.attribution_by_campaign WHERE model = 'linear';
@@ -121,6 +142,13 @@ UPDATE leadflow.campaigns SET channel = 'web' WHERE id = 5;
 UPDATE leadflow.leads SET sourced_by = 'partner' WHERE id = 1;
 SELECT month_start, currency, campaign, channel, deals_credited, deals_share, revenue, cost, roi, cost_per_won
 FROM leadflow.campaign_revenue ORDER BY month_start, currency, campaign_id;
+-- a refund in a month that has other wins: -16.665 each for email and web by path, a quarter of 86.67 for each by effects
+INSERT INTO leadflow.deals (id, lead_id, amount, status, opened_at, closed_at, corrects_deal_id)
+VALUES (23, 1, -133.33, 'won', '2026-02-27', '2026-02-27', 11);
+SELECT model, channel, deals_credited, deals_share, revenue, cost, roi, cost_per_won
+FROM leadflow.attribution_by_channel WHERE model IN ('markov', 'shapley') AND month_start = '2026-02-01' AND currency = 'EUR'
+ORDER BY model, channel;
+SELECT * FROM wrong;
 SELECT month_start, currency, sourced_by, deals, revenue, influenced_deals, influenced_revenue
 FROM leadflow.sourced_revenue ORDER BY month_start, currency, sourced_by;
 SELECT * FROM wrong;
