@@ -1438,7 +1438,7 @@ BEGIN
 		FROM quota q
 	)
 	SELECT s.deal_id, s.model, s.lead_id, s.occurred_at, s.id, s.campaign_id, s.weight,
-		round(sign(s.amount) * (s.whole + CASE WHEN s.rank <= s.left_over THEN 1 ELSE 0 END) / 100, 2), s.currency
+		round(sign(s.amount) * (s.whole + CASE WHEN s.rank <= s.left_over THEN 1 ELSE 0 END) * 0.01, 2), s.currency
 	FROM split s
 	UNION ALL
 	-- totals never shrink: a deal without a touch is credited to nobody

@@ -131,7 +131,9 @@ BEGIN
 	WHEN 17 THEN
 		UPDATE leadflow.deals d SET amount = random_amount(), currency = pick('EUR', 'CHF') WHERE d.id = deal;
 	WHEN 18 THEN
-		UPDATE leadflow.deals d SET closed_at = random_instant() WHERE lot(salt, d.id::text) < .2 AND d.closed_at IS NOT NULL;
+		UPDATE leadflow.deals d SET closed_at = CASE WHEN lot(salt, 'h' || d.id) < .5 THEN random_instant()
+			ELSE coalesce((SELECT min(h.entered_at) FROM leadflow.stage_history h WHERE h.lead_id = d.lead_id AND h.to_stage = 'mql'), d.closed_at) END
+		WHERE lot(salt, d.id::text) < .3 AND d.closed_at IS NOT NULL;
 	WHEN 19, 20 THEN
 		UPDATE leadflow.deals d SET opened_at = random_instant() WHERE lot(salt, d.id::text) < .3;
 	WHEN 21 THEN
@@ -288,7 +290,10 @@ BEGIN
 	PERFORM set_config('leadflow.clock', '2026-03-01 00:00Z', false);
 	INSERT INTO leadflow.activities (lead_id, occurred_at, id, kind, campaign_id) SELECT * FROM random_touches(upto(60));
 	PERFORM add_models(6);
-	PERFORM leadflow.move(l.id, 'mql', at => leadflow.now() - upto(60) * interval '4 hours') FROM leadflow.leads l WHERE l.id < 7;
+	PERFORM leadflow.move(l.id, 'mql', at => leadflow.now() - (30 + upto(30)) * interval '4 hours') FROM leadflow.leads l WHERE l.id < 7;
+	-- some of them twice
+	PERFORM leadflow.move(l.id, 'lead', at => leadflow.now() - (20 + upto(10)) * interval '4 hours') FROM leadflow.leads l WHERE l.id < 4;
+	PERFORM leadflow.move(l.id, 'mql', at => leadflow.now() - upto(20) * interval '4 hours') FROM leadflow.leads l WHERE l.id < 4;
 	INSERT INTO leadflow.deals (lead_id, amount, status, opened_at, closed_at)
 	SELECT random_lead(), random_amount(), pick('open', 'won', 'won'), random_instant(), random_instant() FROM generate_series(0, 3 + upto(4));
 	INSERT INTO leadflow.deal_contacts (deal_id, lead_id) SELECT d.id, random_lead() FROM leadflow.deals d;
