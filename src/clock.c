@@ -134,7 +134,7 @@ leaves_play(const Move *move)
 		(with_sales(move->from_category) && !with_sales(move->to_category) && !is(move->to_category, "won"));
 }
 
-/* By ClockMetric.  The view leadflow._clock_facts says the same of what stops a clock, and how. */
+/* By ClockMetric. */
 const ClockRule clock_rules[CLOCK_METRICS] = {
 	{"time_to_handoff", false, false, enters_mql, leaves_marketing, ends_marketing, enters_sales},
 	{"time_to_accept", false, true, is_handed_over, leaves_handoff, ends_handoff, decides},

@@ -212,12 +212,13 @@ is_waited_for(ClockMetric metric, const ActivityKind *kind)
 	}
 }
 
-/* A case of review ends its clock. */
+/* A case of review ends its clock: where nobody decided when it was due, whenever the sweep found that. */
 static void
 review_read(ClockFact *fact, Snapshot snapshot)
 {
 	static EngineStatement statement = {
-		"SELECT closed_at, closed_by = 'votes' FROM leadflow.reviews WHERE id = $1", 1, {INT8OID}
+		"SELECT CASE WHEN closed_by = 'time' THEN least(closed_at, due_at) ELSE closed_at END, closed_by = 'votes'"
+		" FROM leadflow.reviews WHERE id = $1", 1, {INT8OID}
 	};
 
 	if (engine_query_at(&statement, (Datum[]) {Int64GetDatum(fact->clock.review_id)}, NULL, snapshot) > 0)
@@ -291,7 +292,7 @@ find_touch(ClockFact *fact, const Touch *touches, int n)
 	}
 }
 
-/* What stopped the clocks, in order of leads: the view leadflow._clock_facts says the same, but is long to start. */
+/* What stopped the clocks, in order of leads: in C, since one plan for all metrics takes long to start. */
 static void
 find_stops(ClockFact *facts, const TimestampTz *erased_at, int n)
 {
@@ -370,7 +371,7 @@ clocks_read(const int64 *leads, int n, TimestampTz from, bool touches, int *foun
 		"SELECT c.lead_id, c.id, c.policy_id, c.metric, c.state, c.member_id, c.started_at, c.stopped_at, c.due_at, c.warn_at,"
 		" c.warned_at IS NOT NULL, c.breached_at IS NOT NULL, c.calendar_id, c.merged_from, c.target, c.warn_after,"
 		" c.target_count, c.counted_from, c.carried, c.activity_id, c.history_id, c.review_id, l.owner_id, l.erased_at,"
-		" c.ran_in"
+		" c.ran_in, c.answered"
 		" FROM leadflow.sla_clocks c JOIN leadflow.leads l ON l.id = c.lead_id"
 		" WHERE c.lead_id = ANY ($1) AND (c.stopped_at IS NULL OR c.stopped_at >= $2)"
 		" AND (NOT $3 OR c.metric IN ('time_to_first_touch', 'time_to_first_contact', 'attempts', 'next_response'))"
@@ -430,6 +431,7 @@ clocks_read(const int64 *leads, int n, TimestampTz from, bool touches, int *foun
 		value = spi_value(r, 25, &isnull);
 		if (!isnull)
 			read_legs(clock, DatumGetArrayTypeP(value));
+		clock->answered = spi_bool(r, 26);
 	}
 	SPI_freetuptable(SPI_tuptable);
 	find_stops(facts, erased_at, *found);
@@ -746,6 +748,7 @@ enum
 	COL_WARN_AFTER,
 	COL_COUNTED_FROM,
 	COL_CARRIED,
+	COL_ANSWERED,
 	CHANGING_COLUMNS,
 	COL_LEAD_ID = CHANGING_COLUMNS,
 	COL_POLICY_ID,
@@ -760,13 +763,13 @@ enum
 
 static const char *const column_names[CLOCK_COLUMNS] = {
 	"state", "member_id", "stopped_at", "due_at", "warn_at", "calendar_id", "target", "target_count", "warn_after",
-	"counted_from", "carried",
+	"counted_from", "carried", "answered",
 	"lead_id", "policy_id", "metric", "started_at", "handoff_id", "history_id", "review_id", "activity_id"
 };
 
 static const Oid column_types[CLOCK_COLUMNS] = {
 	TEXTOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INTERVALOID, INT4OID, INTERVALOID,
-	TIMESTAMPTZOID, INTERVALOID,
+	TIMESTAMPTZOID, INTERVALOID, BOOLOID,
 	INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, UUIDOID
 };
 
@@ -801,6 +804,7 @@ clock_values(const Clock *clock, Datum *values, bool *nulls)
 	nulls[COL_WARN_AFTER] = clock->warn_after < 0;
 	values[COL_COUNTED_FROM] = TimestampTzGetDatum(clock->counted_from);
 	values[COL_CARRIED] = interval_of(clock->carried);
+	values[COL_ANSWERED] = BoolGetDatum(clock->answered);
 	values[COL_LEAD_ID] = Int64GetDatum(clock->lead_id);
 	values[COL_POLICY_ID] = Int64GetDatum(clock->policy_id);
 	values[COL_METRIC] = CStringGetTextDatum(clock_rules[clock->metric].name);
@@ -854,14 +858,15 @@ update_by_sql(const Clock *const *clocks, int n)
 		"UPDATE leadflow.sla_clocks c SET state = n.state, member_id = n.member_id, stopped_at = n.stopped_at,"
 		" due_at = n.due_at, warn_at = n.warn_at, calendar_id = n.calendar_id, target = n.target,"
 		" target_count = n.target_count, warn_after = n.warn_after, counted_from = n.counted_from, carried = n.carried,"
+		" answered = n.answered,"
 		" warned_at = CASE WHEN n.warned THEN c.warned_at END, breached_at = CASE WHEN n.breached THEN c.breached_at END,"
 		" escalated_at = CASE WHEN n.breached THEN c.escalated_at END"
-		" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) AS n (state, member_id, stopped_at,"
-		"  due_at, warn_at, calendar_id, target, target_count, warn_after, counted_from, carried, id, warned, breached)"
+		" FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) AS n (state, member_id, stopped_at,"
+		"  due_at, warn_at, calendar_id, target, target_count, warn_after, counted_from, carried, answered, id, warned, breached)"
 		" WHERE c.id = n.id",
 		CHANGING_COLUMNS + 3, {TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
 			TIMESTAMPTZARRAYOID, INT8ARRAYOID, INTERVALARRAYOID, INT4ARRAYOID, INTERVALARRAYOID, TIMESTAMPTZARRAYOID,
-			INTERVALARRAYOID, INT8ARRAYOID, BOOLARRAYOID, BOOLARRAYOID}
+			INTERVALARRAYOID, BOOLARRAYOID, INT8ARRAYOID, BOOLARRAYOID, BOOLARRAYOID}
 	};
 	Datum		arrays[CHANGING_COLUMNS + 3];
 	Datum	   *column = palloc_array(Datum, n);
@@ -940,12 +945,12 @@ insert_by_sql(const Clock *const *clocks, int n)
 {
 	static EngineStatement statement = {
 		"INSERT INTO leadflow.sla_clocks (state, member_id, stopped_at, due_at, warn_at, calendar_id, target,"
-		" target_count, warn_after, counted_from, carried, lead_id, policy_id, metric, started_at, handoff_id,"
+		" target_count, warn_after, counted_from, carried, answered, lead_id, policy_id, metric, started_at, handoff_id,"
 		" history_id, review_id, activity_id)"
-		" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+		" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
 		CLOCK_COLUMNS, {TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
 			TIMESTAMPTZARRAYOID, INT8ARRAYOID, INTERVALARRAYOID, INT4ARRAYOID, INTERVALARRAYOID, TIMESTAMPTZARRAYOID,
-			INTERVALARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID,
+			INTERVALARRAYOID, BOOLARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID,
 			INT8ARRAYOID, INT8ARRAYOID, UUIDARRAYOID}
 	};
 	Datum		arrays[CLOCK_COLUMNS];

@@ -50,6 +50,7 @@ typedef struct Clock
 	TimestampTz warn_at;		/* DT_NOBEGIN = never */
 	bool		warned;			/* announced */
 	bool		breached;
+	bool		answered;		/* what it waits for has happened */
 	int64		calendar_id;	/* 0 = around the clock */
 	int64		merged_from;	/* 0 = it goes by the lead's own history */
 	int			nlegs;

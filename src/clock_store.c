@@ -211,6 +211,7 @@ derive(const SlaConfig *config, const ClockCourse *course, const ClockFact *fact
 	int64		otherwise;
 
 	clock.stopped_at = fact->stopped_at;
+	clock.answered = fact->answered;
 	otherwise = runs(&clock) || clock.metric == TIME_TO_REVIEW ? fact->owner_id : before->member_id;
 	if (policy && (restated || runs(before) || runs(&clock)))
 		take_terms(&clock, policy);
@@ -247,7 +248,7 @@ same_clock(const Clock *a, const Clock *b)
 		a->due_at == b->due_at && a->warn_at == b->warn_at && a->calendar_id == b->calendar_id &&
 		a->target == b->target && a->target_count == b->target_count && a->warn_after == b->warn_after &&
 		a->counted_from == b->counted_from && a->carried == b->carried &&
-		a->warned == b->warned && a->breached == b->breached;
+		a->warned == b->warned && a->breached == b->breached && a->answered == b->answered;
 }
 
 /* Did nothing happen since it was written? */
@@ -256,7 +257,7 @@ is_settled(const ClockFact *fact)
 {
 	const Clock *clock = &fact->clock;
 
-	return fact->stopped_at == clock->stopped_at &&
+	return fact->stopped_at == clock->stopped_at && fact->answered == clock->answered &&
 		(runs(clock) || outcome(clock->due_at, clock->stopped_at, fact->answered) == clock->state);
 }
 

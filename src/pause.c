@@ -129,6 +129,7 @@ leadflow_restate_sla(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("clocks are restated from an instant to a later one"),
+				 errdetail("\"from\" is %s, \"to\" is %s.", pstrdup(timestamptz_to_str(from)), pstrdup(timestamptz_to_str(to))),
 				 errhint("Those are restated that started in [from, to).")));
 	PG_RETURN_INT64(clock_restate(from, to, GetUserNameFromId(GetOuterUserId(), false)));
 }

@@ -40,14 +40,9 @@ BEGIN
 			HINT = 'marketing_sla_monthly has the figures: divide them by another target.';
 	END IF;
 	IF $3 IS NOT NULL THEN
+		-- one that there is not, or that is not open for that long, is refused, clocks or not
+		PERFORM leadflow.add_business_time($3, leadflow.now(), other_target);
 		SELECT k.id INTO other_calendar FROM leadflow.calendars k WHERE k.name = $3;
-		IF NOT FOUND THEN
-			RAISE invalid_parameter_value USING
-				MESSAGE = format('unknown calendar "%s"', $3),
-				HINT = 'leadflow.calendars lists them; NULL: those in which the clocks count.';
-		END IF;
-		-- one that is not open for that long is refused, clocks or not
-		PERFORM leadflow.add_business_time(other_calendar, leadflow.now(), other_target);
 	END IF;
 
 	RETURN QUERY
@@ -69,6 +64,7 @@ BEGIN
 			c.started_at,
 			c.due_at,
 			c.stopped_at,
+			c.answered,
 			l.owner_id,
 			CASE WHEN other_calendar IS NULL THEN c.counted_from ELSE c.started_at END AS counted_from,
 			CASE WHEN other_calendar IS NULL THEN other_target - c.carried ELSE other_target END AS remaining,
@@ -132,7 +128,7 @@ BEGIN
 				WHEN o.new_due_at < coalesce(o.stopped_at, leadflow.now()) THEN 'breached'
 				WHEN o.stopped_at IS NULL THEN 'open'
 				-- what was late may have been an answer, or none
-				WHEN o.state = 'met' OR (o.state = 'breached' AND (SELECT f.answered FROM leadflow._clock_facts f WHERE f.clock_id = o.id)) THEN 'met'
+				WHEN o.answered THEN 'met'
 				ELSE 'cancelled'
 			END AS new_state
 		FROM other o

@@ -998,7 +998,7 @@ BEGIN
 		CROSS JOIN LATERAL (
 			SELECT
 				CASE WHEN k.metric = 'next_response' THEN o.stopped_at
-					WHEN k.metric = 'time_to_review' THEN r.closed_at
+					WHEN k.metric = 'time_to_review' THEN CASE WHEN r.closed_by = 'time' THEN least(r.due_at, r.closed_at) ELSE r.closed_at END
 					WHEN d.at <= l.at OR l.at IS NULL THEN d.at
 					ELSE l.at END AS at,
 				CASE WHEN k.metric = 'next_response' THEN o.answered
@@ -1135,7 +1135,7 @@ BEGIN
 			k.*,
 			format('%s of lead %s', k.id, k.lead_id) AS object_id,
 			o.started_at AS started_at_now, o.first_of_its_kind, o.certain,
-			o.stopped_at AS stopped_at_now,
+			o.stopped_at AS stopped_at_now, o.stopped_at IS NOT NULL AND o.fulfilled AS answered_now,
 			-- what a closed clock was held to stays as it was
 			CASE WHEN k.stopped_at IS NULL AND o.stopped_at IS NULL AND o.certain THEN o.due_at ELSE k.due_at END AS due_at_now,
 			CASE WHEN k.stopped_at IS NULL AND o.stopped_at IS NULL AND o.certain THEN o.warn_at ELSE k.warn_at END AS warn_at_now,
@@ -1154,12 +1154,12 @@ BEGIN
 	SELECT
 		'sla_clocks',
 		k.object_id,
-		format('%s, due %s, stopped %s', k.state, k.due_at, coalesce(k.stopped_at::text, '-')),
-		format('%s, due %s, stopped %s', k.state_now, k.due_at_now, coalesce(k.stopped_at_now::text, '-')),
+		format('%s, due %s, stopped %s%s', k.state, k.due_at, coalesce(k.stopped_at::text, '-'), CASE WHEN k.answered THEN ', answered' END),
+		format('%s, due %s, stopped %s%s', k.state_now, k.due_at_now, coalesce(k.stopped_at_now::text, '-'), CASE WHEN k.answered_now THEN ', answered' END),
 		k.lead_id,
 		NULL::bigint
 	FROM clock k
-	WHERE k.state <> k.state_now OR k.due_at <> k.due_at_now OR k.stopped_at IS DISTINCT FROM k.stopped_at_now
+	WHERE k.state <> k.state_now OR k.due_at <> k.due_at_now OR k.stopped_at IS DISTINCT FROM k.stopped_at_now OR k.answered <> k.answered_now
 	UNION ALL
 	SELECT
 		'sla_clock_start',

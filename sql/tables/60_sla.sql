@@ -81,7 +81,8 @@ CREATE TABLE IF NOT EXISTS leadflow.sla_clocks (
 	activity_id uuid,
 	review_id bigint,
 	escalated_at timestamptz,
-	ran_in bigint[]
+	ran_in bigint[],
+	answered boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 85);
 CREATE INDEX IF NOT EXISTS sla_clocks_lead_id ON leadflow.sla_clocks (lead_id);
 CREATE INDEX IF NOT EXISTS sla_clocks_to_warn ON leadflow.sla_clocks (warn_at, id)
@@ -117,6 +118,7 @@ COMMENT ON COLUMN leadflow.sla_clocks.activity_id IS 'Of next_response: the olde
 COMMENT ON COLUMN leadflow.sla_clocks.review_id IS 'Of time_to_review: the case (reviews.id).';
 COMMENT ON COLUMN leadflow.sla_clocks.escalated_at IS 'When what sla_policies.on_breach says was done about the breach; NULL = not yet (a reassignment waits while nobody is there), or the clock had stopped before.';
 COMMENT ON COLUMN leadflow.sla_clocks.ran_in IS 'Histories in which it ran before, one after the other, each until it was merged: ids of duplicates, 0 = the lead''s own; NULL = in no other.';
+COMMENT ON COLUMN leadflow.sla_clocks.answered IS 'Did what it waits for happen, in time or late? false = it ended without, or runs.';
 
 -- Who agreed to a promise, as it stands.
 CREATE TABLE IF NOT EXISTS leadflow.sla_approvals (

@@ -370,18 +370,18 @@ INSERT INTO leadflow.stage_history (lead_id, id, entered_at, from_stage, to_stag
 INSERT INTO leadflow.activities (lead_id, occurred_at, recorded_at, kind) VALUES
 	(51, '2026-03-30 07:30Z', '2026-03-30Z', 'call'), (52, '2026-03-30 07:30Z', '2026-03-30Z', 'call'),
 	(56, '2026-03-30 08:00Z', '2026-03-30Z', 'call'), (58, '2026-03-30 07:45Z', '2026-03-30Z', 'call');
-INSERT INTO leadflow.sla_clocks (lead_id, policy_id, metric, state, started_at, due_at, stopped_at, calendar_id, history_id, target, counted_from, carried) VALUES
+INSERT INTO leadflow.sla_clocks (lead_id, policy_id, metric, state, started_at, due_at, stopped_at, calendar_id, history_id, target, counted_from, carried, answered) VALUES
 	-- touched after 1:30 hours, in time and late; rejected after 1:30 hours without a touch, late, and on Saturday, in time
-	(51, 941, 'time_to_first_touch', 'met', '2026-03-27 15:00Z', '2026-03-30 08:00Z', '2026-03-30 07:30Z', 901, 100051, '2:00', '2026-03-27 15:00Z', '0'),
-	(52, 942, 'time_to_first_touch', 'breached', '2026-03-27 15:00Z', '2026-03-27 16:00Z', '2026-03-30 07:30Z', 901, 100052, '1:00', '2026-03-27 15:00Z', '0'),
-	(53, 942, 'time_to_first_touch', 'breached', '2026-03-27 15:00Z', '2026-03-27 16:00Z', '2026-03-30 07:30Z', 901, 100053, '1:00', '2026-03-27 15:00Z', '0'),
-	(54, 941, 'time_to_first_touch', 'cancelled', '2026-03-27 15:00Z', '2026-03-30 08:00Z', '2026-03-28 10:00Z', 901, 100054, '2:00', '2026-03-27 15:00Z', '0'),
-	(55, 941, 'time_to_first_touch', 'running', '2026-03-27 15:00Z', '2026-03-30 08:00Z', NULL, 901, 100055, '2:00', '2026-03-27 15:00Z', '0'),
+	(51, 941, 'time_to_first_touch', 'met', '2026-03-27 15:00Z', '2026-03-30 08:00Z', '2026-03-30 07:30Z', 901, 100051, '2:00', '2026-03-27 15:00Z', '0', true),
+	(52, 942, 'time_to_first_touch', 'breached', '2026-03-27 15:00Z', '2026-03-27 16:00Z', '2026-03-30 07:30Z', 901, 100052, '1:00', '2026-03-27 15:00Z', '0', true),
+	(53, 942, 'time_to_first_touch', 'breached', '2026-03-27 15:00Z', '2026-03-27 16:00Z', '2026-03-30 07:30Z', 901, 100053, '1:00', '2026-03-27 15:00Z', '0', false),
+	(54, 941, 'time_to_first_touch', 'cancelled', '2026-03-27 15:00Z', '2026-03-30 08:00Z', '2026-03-28 10:00Z', 901, 100054, '2:00', '2026-03-27 15:00Z', '0', false),
+	(55, 941, 'time_to_first_touch', 'running', '2026-03-27 15:00Z', '2026-03-30 08:00Z', NULL, 901, 100055, '2:00', '2026-03-27 15:00Z', '0', false),
 	-- paused from 16:30 to Monday 9:30, touched after an hour that counts; paused without an end
-	(56, 941, 'time_to_first_touch', 'met', '2026-03-27 15:00Z', '2026-03-30 09:00Z', '2026-03-30 08:00Z', 901, 100056, '2:00', '2026-03-30 07:30Z', '0:30'),
-	(57, 941, 'time_to_first_touch', 'paused', '2026-03-27 15:00Z', 'infinity', NULL, 901, 100057, '2:00', 'infinity', '0:30'),
+	(56, 941, 'time_to_first_touch', 'met', '2026-03-27 15:00Z', '2026-03-30 09:00Z', '2026-03-30 08:00Z', 901, 100056, '2:00', '2026-03-30 07:30Z', '0:30', true),
+	(57, 941, 'time_to_first_touch', 'paused', '2026-03-27 15:00Z', 'infinity', NULL, 901, 100057, '2:00', 'infinity', '0:30', false),
 	-- late after a quarter of an hour, then paused likewise, and touched at 9:45: three quarters
-	(58, 942, 'time_to_first_touch', 'breached', '2026-03-27 15:00Z', '2026-03-27 15:15Z', '2026-03-30 07:45Z', 901, 100058, '0:15', '2026-03-27 15:00Z', '0');
+	(58, 942, 'time_to_first_touch', 'breached', '2026-03-27 15:00Z', '2026-03-27 15:15Z', '2026-03-30 07:45Z', 901, 100058, '0:15', '2026-03-27 15:00Z', '0', true);
 INSERT INTO leadflow.sla_pauses (lead_id, paused_at, until) VALUES (56, '2026-03-27 15:30Z', '2026-03-30 07:30Z'), (57, '2026-03-27 15:30Z', NULL),
 	(58, '2026-03-27 15:30Z', '2026-03-29Z'), (58, '2026-03-28Z', '2026-03-30 07:30Z');
 SELECT w.target, w.calendar, f.* FROM (VALUES (1, interval '15 minutes', NULL), (2, '1 hour', NULL), (3, '2 hours', NULL), (4, '1 hour', 'always'), (5, '45 minutes', 'always'),
