@@ -72,12 +72,25 @@ clocks_hold(void)
 	LockRelationOid(engine_relation("sla_clocks"), RowExclusiveLock);
 }
 
-/* After the lock of those who write promises, which a transaction that does both has before. */
+/* They take turns with those who write promises: whoever does several of these things has that lock first. */
+static void
+take_turns(void)
+{
+	LockRelationOid(engine_relation("sla_policies"), ShareUpdateExclusiveLock);
+}
+
 void
 clocks_hold_to_correct(void)
 {
-	LockRelationOid(engine_relation("sla_policies"), ShareUpdateExclusiveLock);
+	take_turns();
 	LockRelationOid(engine_relation("sla_clocks"), ShareRowExclusiveLock);
+}
+
+void
+clocks_hold_to_restate(void)
+{
+	take_turns();
+	clocks_hold();
 }
 
 /* ---- reading ------------------------------------------------------------- */

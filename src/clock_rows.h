@@ -85,6 +85,9 @@ typedef struct ClockFact
 extern void clocks_hold(void);
 extern void clocks_hold_to_correct(void);
 
+/* Who restates waits for leads, whose clocks somebody may come to who waits behind a correction: no correction waits meanwhile. */
+extern void clocks_hold_to_restate(void);
+
 /* Those of these leads that run or stopped at or after "from"; by lead.  "touches": only what activities settle. */
 extern ClockFact *clocks_read(const int64 *leads, int n, TimestampTz from, bool touches, int *found);
 

@@ -1128,6 +1128,7 @@ clock_restate(TimestampTz from, TimestampTz to, const char *role)
 	int64		result = 0;
 	int			n;
 
+	clocks_hold_to_restate();
 	clock_enter(&engine);
 	config = policy_config();
 	each = AllocSetContextCreate(caller, "leadflow restatement", ALLOCSET_DEFAULT_SIZES);

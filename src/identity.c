@@ -4,9 +4,9 @@
  *	  any more.
  *
  * Locks are taken all before anything is written, in the order in which others come
- * to them: the clocks against corrections (clocks_hold()), rows of deals (who changes a deal has its row before it wants the lead),
+ * to them: rows of deals (who changes a deal has its row before it wants the lead),
  * activities (likewise), leads in id order, then the state rows of everybody who has a part in
- * the deals, in id order.  The leads are locked against references, too (FOR
+ * the deals, in id order, then the clocks (clocks_hold()).  The leads are locked against references, too (FOR
  * UPDATE): a deal or a permission that is being written for the duplicate waits, and is
  * refused when the duplicate is gone.  Activities that are being written for it are refused by
  * the flush of whoever writes them.
@@ -117,7 +117,6 @@ lock_all(int64 lead_id, int64 other)
 	ids_add(&pair, other);
 	ids_sort(&pair);
 
-	clocks_hold();
 	lock_deals(&deals);
 	identity_lock_activities(lead_id);
 	for (int i = 0; i < pair.n; i++)
@@ -130,6 +129,7 @@ lock_all(int64 lead_id, int64 other)
 		lock_deals(&now);
 	states = credit_leads(&now, &pair);
 	score_watch(states.ids, states.n, 0, 0);
+	clocks_hold();
 }
 
 /* ---- merge_leads() ------------------------------------------------------- */

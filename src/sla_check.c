@@ -11,7 +11,7 @@
  *
  * First the leads that are moved or given to somebody, then the clocks: all leads at once, lead rows,
  * then state rows, skipping those that somebody has; then the queues, which are waited for;
- * then what is announced, which waits for nothing.  So the sweep never holds the clocks of leads that it only
+ * then what is announced, which waits for nothing but a correction of policies or calendars.  So the sweep never holds the clocks of leads that it only
  * announces while it waits.  A lead whose breach has a consequence is announced before that follows.
  *-------------------------------------------------------------------------
  */
@@ -26,7 +26,6 @@
 #include "utils/timestamp.h"
 
 #include "claim.h"
-#include "clock_rows.h"
 #include "compat.h"
 #include "contact_store.h"
 #include "errors.h"
@@ -373,7 +372,6 @@ leadflow_check_sla(PG_FUNCTION_ARGS)
 				 errhint("It limits what one run announces and escalates; the next run finds the rest.")));
 
 	quiet = quiet_suspend();
-	clocks_hold();
 	find_leads(&sweep, &found);
 	hold_leads(&found);
 	if ((found.reviews.n > 0) + (found.overdue.n > 0) + (found.waiting.n > 0) > 1)

@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "clock_rows.h"
 #include "compat.h"
 #include "handoff_store.h"
 #include "outbox.h"
@@ -316,6 +317,7 @@ sweep_announce(Sweep *sweep)
 {
 	EngineContext engine;
 
+	clocks_hold();
 	engine_enter(&engine);
 	engine_plan_by_index();
 	engine_plan_in_order();
@@ -339,6 +341,7 @@ sweep_announce_leads(Sweep *sweep, const IdSet *leads)
 	int64	   *clocks;
 	int			n;
 
+	clocks_hold();
 	engine_enter(&engine);
 	engine_plan_by_index();
 	values[0] = TimestampTzGetDatum(sweep->at);
