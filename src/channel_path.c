@@ -121,7 +121,7 @@ path_row(FunctionCallInfo fcinfo, PathTotals *totals)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("path must not contain nulls"),
-					 errhint("Name what has no channel, e.g. (none), or leave it out of the path.")));
+					 errhint("Name what has no channel, e.g. (no channel), or leave it out of the path.")));
 		row.elements = ARR_DATA_PTR(path);
 		row.length = ArrayGetNItems(ARR_NDIM(path), ARR_DIMS(path));
 	}
