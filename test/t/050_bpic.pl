@@ -410,11 +410,12 @@ SQL
 $node->safe_psql($db, 'VACUUM ANALYZE');
 $node->safe_psql('template1', "CREATE DATABASE again TEMPLATE $db");
 
-# One session plays it all; how long it took by the clock, and how long its process worked.
+# One session plays it all, with statements that are prepared, as a CRM's are; how long it took by the clock, and how long its process worked.
 my $play = sub {
 	my ($name, $base, $call) = @_;
 	my $start = time;
 	my ($user, $system) = split /\s+/, $node->safe_psql($base, "SELECT pg_backend_pid() AS pid \\gset
+SET plan_cache_mode = force_generic_plan;
 $call;
 \\setenv PID :pid
 \\! cut -d ' ' -f 14,15 /proc/\$PID/stat 2>/dev/null || echo 0 0");
