@@ -31,7 +31,8 @@
  * the walk ends.  Entries on and right of the diagonal of a row that is
  * eliminated are junk, the diagonal of the others, too.
  *
- * Limits: memory for one and a half matrices of all states, 200 MB with 4,096.
+ * Limits: memory for some two matrices of all states, 270 MB with 4,096; a third where several
+ * channels are in nearly every state.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -66,7 +67,8 @@ typedef struct Solver
 static void
 matrix_free(Matrix *matrix)
 {
-	pfree(matrix->w);
+	if (matrix->w)
+		pfree(matrix->w);
 	pfree(matrix->states);
 }
 
@@ -271,6 +273,17 @@ solve_channel(Solver *solver, const Matrix *from, int channel)
 	pfree(place);
 }
 
+/* How many states contain one of the channels low to high - 1. */
+static int
+count_states(const Solver *solver, const Matrix *from, int low, int high)
+{
+	int			count = 0;
+
+	for (int i = 1; i < from->n; i++)
+		count += contains(solver->chain, from->states[i], low, high);
+	return count;
+}
+
 /* The matrix without the states that contain none of the channels low to high - 1. */
 static Matrix
 reduce(const Solver *solver, const Matrix *from, int low, int high)
@@ -283,10 +296,7 @@ reduce(const Solver *solver, const Matrix *from, int low, int high)
 	Matrix		matrix;
 
 	place[0] = 0;
-	for (int i = 1; i < from->n; i++)
-		kept += contains(solver->chain, from->states[i], low, high);
-	next = kept;
-	kept = 1;
+	next = kept + count_states(solver, from, low, high);
 	for (int i = 1; i < from->n; i++)
 		place[i] = contains(solver->chain, from->states[i], low, high) ? kept++ : next++;
 	matrix = gather(solver, from, place, from->n, gain);
@@ -305,30 +315,40 @@ reduce(const Solver *solver, const Matrix *from, int low, int high)
 	return matrix;
 }
 
+/*
+ * Frees the matrix.  The half that leaves fewer states comes first, and the matrix is gone before
+ * the other one is gone into: a channel that is in nearly every state would have every level keep
+ * nearly all of them.
+ */
 static void
-solve_channels(Solver *solver, const Matrix *from, int low, int high)
+solve_channels(Solver *solver, Matrix *from, int low, int high)
 {
-	int			middle = low + (high - low) / 2;
+	int			bounds[] = {low, low + (high - low) / 2, high};
+	int			first;
 
 	if (high - low == 1)
 	{
 		solve_channel(solver, from, low);
+		matrix_free(from);
 		return;
 	}
-	for (int half = 0; half < 2; half++)
+	first = count_states(solver, from, bounds[0], bounds[1]) > count_states(solver, from, bounds[1], bounds[2]);
+	for (int turn = 0; turn < 2; turn++)
 	{
-		int			begin = half == 0 ? low : middle;
-		int			end = half == 0 ? middle : high;
+		int			half = turn == 0 ? first : !first;
+		Matrix		matrix;
 
-		if (end - begin == 1)
-			solve_channel(solver, from, begin);
-		else
+		if (bounds[half + 1] - bounds[half] == 1)
 		{
-			Matrix		matrix = reduce(solver, from, begin, end);
-
-			solve_channels(solver, &matrix, begin, end);
-			matrix_free(&matrix);
+			solve_channel(solver, from, bounds[half]);
+			if (turn == 1)
+				matrix_free(from);
+			continue;
 		}
+		matrix = reduce(solver, from, bounds[half], bounds[half + 1]);
+		if (turn == 1)
+			matrix_free(from);
+		solve_channels(solver, &matrix, bounds[half], bounds[half + 1]);
 	}
 }
 
@@ -369,5 +389,4 @@ markov_removal_effects(const MarkovChain *chain, double *effects)
 	solve_conversion(&solver, &all);
 	solve_channels(&solver, &all, 0, chain->channels);
 	pfree(solver.converts);
-	pfree(all.states);
 }

@@ -125,6 +125,11 @@ SELECT count(*) AS channels, count(*) FILTER (WHERE abs(s.removal_effect - (1 - 
 FROM solved s WHERE s.sample = 99 AND s.k = 1 AND s.channel IN ('c0', 'c41', 'c79');
 DELETE FROM walk WHERE sample = 99;
 
+-- A channel that is in every state: of five paths a>c>a>c each other channel has one, and a has all.
+SELECT "order", count(*), bool_and(abs(c.removal_effect - CASE c.channel WHEN 'a' THEN 1 ELSE 0.2 END) < 1e-12) AS as_told
+FROM generate_series(1, 3) "order", LATERAL (SELECT leadflow.markov_credits(ARRAY['a', 'c' || i, 'a', 'c' || i], 1, 1, 0, "order") AS credits FROM generate_series(1, 5) i) m, unnest(m.credits) c
+WHERE "order" > 1 GROUP BY 1 ORDER BY 1;
+
 -- Repeats of a channel change nothing at order 1.
 CREATE FUNCTION collapsed(path text[]) RETURNS text[] LANGUAGE sql AS $$
 	SELECT array_agg(c ORDER BY i) FROM (SELECT c, i, lag(c) OVER (ORDER BY i) AS before FROM unnest(path) WITH ORDINALITY u (c, i)) u WHERE c IS DISTINCT FROM before
