@@ -89,7 +89,7 @@ CREATE OR REPLACE AGGREGATE leadflow.shapley_credits(path text[], conversions do
 COMMENT ON AGGREGATE leadflow.shapley_credits(text[], double precision, double precision, double precision) IS
 'Credits of channels by their Shapley values (Shapley 1953) in the game in which a coalition of channels is worth the conversions of the paths that lie within it: each path''s conversions and value in equal parts to its distinct channels. A row as for markov_credits(); nulls earn nobody anything. removal_effect: the share of the conversions whose path has the channel, of all whose path has one; 0 where nothing converts. Paths NULL or {} are credited to nobody: a last row with channel and removal_effect NULL. Conversions and value add up to what was given. Rows in order of channel (as bytes); {} where no path has a channel, NULL without rows. Bit for bit the same for any order of rows and any plan; counts are summed in units of 2^-40. Errors: 22023 conversions or nulls negative, a number not finite; 22004 NULL channel; 2202E more than one dimension; 22003 counts above 2^63; 54000 more than 2^21 pairs of a channel and a number of channels of a path. Don''t add up currencies: GROUP BY. O(channels walked).';
 
--- Inlined where it is asked, so that it is planned for the instants given; pins nothing therefore.
+-- Inlined where it is asked, so that it is planned for the instants given: hence no SET, and all that it calls is named with its schema.
 CREATE OR REPLACE FUNCTION leadflow.conversion_paths("from" timestamptz DEFAULT '-infinity', "to" timestamptz DEFAULT 'infinity')
 RETURNS TABLE (month_start date, currency text, path text[], conversions double precision, value double precision,
 	nulls double precision)
@@ -99,23 +99,23 @@ AS $$
 		-- a correction goes by the deal at the root of what it corrects
 		SELECT d.id AS deal_id, d.corrects_deal_id AS id
 		FROM leadflow.deals d
-		WHERE d.status = 'won' AND d.corrects_deal_id IS NOT NULL AND d.closed_at >= $1 AND d.closed_at < $2
+		WHERE d.status OPERATOR(pg_catalog.=) 'won' AND d.corrects_deal_id IS NOT NULL AND d.closed_at OPERATOR(pg_catalog.>=) $1 AND d.closed_at OPERATOR(pg_catalog.<) $2
 		UNION
 		SELECT o.deal_id, d.corrects_deal_id
 		FROM origin o
-		JOIN leadflow.deals d ON d.id = o.id
+		JOIN leadflow.deals d ON d.id OPERATOR(pg_catalog.=) o.id
 		WHERE d.corrects_deal_id IS NOT NULL
 	), deal AS (
 		SELECT d.id, d.status, d.amount, d.currency, d.closed_at, false AS corrects,
 			d.id AS root_id, d.lead_id, d.closed_at AS converted_at
 		FROM leadflow.deals d
-		WHERE d.status IN ('won', 'lost') AND d.corrects_deal_id IS NULL AND d.closed_at >= $1 AND d.closed_at < $2
+		WHERE d.status OPERATOR(pg_catalog.=) ANY ('{won,lost}') AND d.corrects_deal_id IS NULL AND d.closed_at OPERATOR(pg_catalog.>=) $1 AND d.closed_at OPERATOR(pg_catalog.<) $2
 		UNION ALL
 		SELECT d.id, d.status, d.amount, d.currency, d.closed_at, true,
 			r.id, r.lead_id, coalesce(r.closed_at, d.closed_at)
 		FROM origin o
-		JOIN leadflow.deals d ON d.id = o.deal_id
-		JOIN leadflow.deals r ON r.id = o.id AND r.corrects_deal_id IS NULL
+		JOIN leadflow.deals d ON d.id OPERATOR(pg_catalog.=) o.deal_id
+		JOIN leadflow.deals r ON r.id OPERATOR(pg_catalog.=) o.id AND r.corrects_deal_id IS NULL
 	), party AS (
 		-- all of the deal beside each lead: nothing is to be joined back that has no index
 		SELECT d.*
@@ -123,22 +123,22 @@ AS $$
 		UNION
 		SELECT d.id, d.status, d.amount, d.currency, d.closed_at, d.corrects, d.root_id, c.lead_id, d.converted_at
 		FROM deal d
-		JOIN leadflow.deal_contacts c ON c.deal_id = d.root_id
+		JOIN leadflow.deal_contacts c ON c.deal_id OPERATOR(pg_catalog.=) d.root_id
 		WHERE d.lead_id IS NOT NULL
 	), walked AS (
 		SELECT p.id, p.status, p.amount, p.currency, p.closed_at, p.corrects,
-			coalesce(array_agg(coalesce(n.channel, '(no channel)') ORDER BY a.occurred_at, a.id, a.lead_id) FILTER (WHERE k.kind IS NOT NULL), '{}') AS path
+			coalesce(pg_catalog.array_agg(coalesce(n.channel, '(no channel)') ORDER BY a.occurred_at, a.id, a.lead_id) FILTER (WHERE k.kind IS NOT NULL), '{}') AS path
 		FROM party p
-		LEFT JOIN leadflow.activities a ON a.lead_id = p.lead_id AND a.occurred_at <= p.converted_at
+		LEFT JOIN leadflow.activities a ON a.lead_id OPERATOR(pg_catalog.=) p.lead_id AND a.occurred_at OPERATOR(pg_catalog.<=) p.converted_at
 			AND a.campaign_id IS NOT NULL AND a.voided_at IS NULL
-		LEFT JOIN leadflow.activity_kinds k ON k.kind = a.kind AND k.role = 'engagement'
-		LEFT JOIN leadflow.campaigns n ON n.id = a.campaign_id
+		LEFT JOIN leadflow.activity_kinds k ON k.kind OPERATOR(pg_catalog.=) a.kind AND k.role OPERATOR(pg_catalog.=) 'engagement'
+		LEFT JOIN leadflow.campaigns n ON n.id OPERATOR(pg_catalog.=) a.campaign_id
 		GROUP BY 1, 2, 3, 4, 5, 6
 	)
-	SELECT date_trunc('month', d.closed_at AT TIME ZONE s.time_zone)::date, d.currency::text, d.path,
-		(count(*) FILTER (WHERE d.status = 'won' AND NOT d.corrects))::double precision,
-		coalesce(sum(d.amount) FILTER (WHERE d.status = 'won'), 0)::double precision,
-		(count(*) FILTER (WHERE d.status = 'lost'))::double precision
+	SELECT pg_catalog.date_trunc('month', d.closed_at AT TIME ZONE s.time_zone)::pg_catalog.date, d.currency::pg_catalog.text, d.path,
+		(pg_catalog.count(*) FILTER (WHERE d.status OPERATOR(pg_catalog.=) 'won' AND NOT d.corrects))::double precision,
+		coalesce(pg_catalog.sum(d.amount) FILTER (WHERE d.status OPERATOR(pg_catalog.=) 'won'), 0)::double precision,
+		(pg_catalog.count(*) FILTER (WHERE d.status OPERATOR(pg_catalog.=) 'lost'))::double precision
 	FROM walked d
 	CROSS JOIN leadflow.settings s
 	GROUP BY 1, 2, 3

@@ -268,6 +268,15 @@ SELECT count(*) FROM leadflow.conversion_paths(NULL, 'infinity');
 -- adds up to finance
 SELECT currency, sum(value) AS value, (SELECT sum(amount) FROM leadflow.deals d WHERE d.status = 'won' AND d.currency = p.currency) AS won
 FROM leadflow.conversion_paths() p GROUP BY 1 ORDER BY 1;
+-- nothing of a caller's search_path is called, though it is inlined
+CREATE SCHEMA other;
+CREATE FUNCTION other.refuse(text[], text) RETURNS text[] LANGUAGE plpgsql AS $$ BEGIN RAISE 'a function of the caller''s'; END $$;
+CREATE AGGREGATE other.array_agg(text) (SFUNC = other.refuse, STYPE = text[]);
+CREATE FUNCTION other.refuse(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'an operator of the caller''s'; END $$;
+CREATE OPERATOR other.= (LEFTARG = text, RIGHTARG = text, FUNCTION = other.refuse);
+SET search_path = other, pg_catalog;
+SELECT sum(value) AS value FROM leadflow.conversion_paths();
+RESET search_path;
 -- a currency at a time
 SELECT m.currency, c.*
 FROM (SELECT currency, leadflow.markov_credits(path, conversions, value, nulls, 1) AS credits FROM leadflow.conversion_paths() GROUP BY currency) m, unnest(m.credits) c
