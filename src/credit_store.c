@@ -225,9 +225,9 @@ share_deal(const CreditDeal *deal, const CreditModel *model, CreditList *list)
 	int			first = 0;
 	int			n;
 
-	/* in order of time, so those that count are the last */
+	/* in order of time, so those that count are the last; there are instants further apart than an int64 can hold */
 	while (first < deal->ntouches && model->lookback != PG_INT64_MAX &&
-		   deal->conversion.at - deal->touches[first].occurred_at > model->lookback)
+		   (uint64) deal->conversion.at - (uint64) deal->touches[first].occurred_at > (uint64) model->lookback)
 		first++;
 	n = deal->ntouches - first;
 	if (n == 0)

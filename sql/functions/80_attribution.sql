@@ -140,7 +140,7 @@ BEGIN
 	SELECT t.lead_id, l.full_name, t.occurred_at, t.id, t.kind, t.content, t.campaign_id, t.campaign, t.channel,
 		nullif(concat_ws(', ', CASE WHEN s.nth = 1 THEN 'first' END, CASE WHEN s.is_creation THEN 'lead created' END,
 			CASE WHEN s.is_opportunity THEN 'opportunity' END, CASE WHEN s.is_last THEN 'last' END), ''),
-		extract(epoch FROM e.converted_at - t.occurred_at)::double precision / 86400,
+		(extract(epoch FROM e.converted_at) - extract(epoch FROM t.occurred_at))::double precision / 86400,
 		t.why_not, coalesce(s.weight, 0), CASE WHEN e.won THEN coalesce(s.credit, 0.00) END, e.currency
 	FROM touch t
 	CROSS JOIN event e

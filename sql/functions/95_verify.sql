@@ -1369,13 +1369,13 @@ BEGIN
 		FROM deal d
 		JOIN touch t ON t.deal_id = d.id
 		JOIN model m ON m.lookback IS NULL
-			OR extract(epoch FROM d.converted_at - t.occurred_at) <= extract(epoch FROM m.lookback)
+			OR extract(epoch FROM d.converted_at) - extract(epoch FROM t.occurred_at) <= extract(epoch FROM m.lookback)
 		WINDOW path AS (PARTITION BY t.deal_id, m.name)
 	), parted AS (
 		SELECT t.*, m.kind, m.middle,
 			max(t.nth) FILTER (WHERE NOT t.is_direct) OVER path AS last_indirect,
 			-- how much closer to the conversion the last touch is, in half-lives
-			extract(epoch FROM t.last_at - t.occurred_at)::double precision / m.half_life::double precision AS halvings,
+			(extract(epoch FROM t.last_at) - extract(epoch FROM t.occurred_at))::double precision / m.half_life::double precision AS halvings,
 			a.first OR a.lead_created OR a.opportunity OR a.last AS is_anchor,
 			count(*) FILTER (WHERE NOT (a.first OR a.lead_created OR a.opportunity OR a.last)) OVER path AS middles,
 			CASE WHEN a.first THEN m.first ELSE 0 END + CASE WHEN a.lead_created THEN m.lead_created ELSE 0 END

@@ -157,6 +157,14 @@ UPDATE leadflow.attribution_models SET kind = 'linear' WHERE name = 'late';
 SELECT campaign_id, credit FROM leadflow.attribution_credits WHERE deal_id = 8 AND model = 'late';
 SET timezone = 'UTC';
 SELECT * FROM wrong;
+-- instants further apart than microseconds can tell
+BEGIN;
+SELECT touch(5, '1990-01-01', 1, 22);
+INSERT INTO leadflow.deals (id, lead_id, amount, status, opened_at, closed_at) VALUES (9, 5, 9, 'won', '2026-03-01', '294276-12-31');
+SELECT campaign_id, credit FROM leadflow.attribution_credits WHERE deal_id = 9 AND model = 'late';
+SELECT occurred_at, days_before, why_not FROM leadflow.explain_credit(9, 'late');
+SELECT leadflow.settle(); SELECT * FROM leadflow.verify();
+ROLLBACK;
 UPDATE leadflow.attribution_models SET active = false WHERE name = 'first_touch';
 SELECT DISTINCT model FROM shown ORDER BY 1; SELECT * FROM wrong;
 UPDATE leadflow.attribution_models SET active = true, name = 'first' WHERE name = 'first_touch';
