@@ -78,7 +78,7 @@ refuse_param(const char *kind, const char *name, const char *problem)
 			 errmsg("parameter \"%s\" of attribution model %s %s", name, kind, problem)));
 }
 
-/* A number that is neither negative nor too large for a double precision. */
+/* A number that is not negative, and neither too large nor too small for a double precision. */
 static double
 param_number(const char *kind, const char *name, const JsonbValue *value)
 {
@@ -92,6 +92,9 @@ param_number(const char *kind, const char *name, const JsonbValue *value)
 		refuse_param(kind, name, "must be finite");
 	if (number < 0)
 		refuse_param(kind, name, "must not be negative");
+	if (number == 0 && !DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(value->val.numeric),
+														 NumericGetDatum(int64_to_numeric(0)))))
+		refuse_param(kind, name, "is too small");
 	return number;
 }
 

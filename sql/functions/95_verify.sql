@@ -1408,7 +1408,10 @@ BEGIN
 		SELECT t.deal_id, t.model, t.lead_id, t.occurred_at, t.id, t.campaign_id, t.nth,
 			CASE WHEN k.weight BETWEEN w.weight * 0.999999999999 AND w.weight * 1.000000000001 THEN k.weight ELSE w.weight END AS weight
 		FROM total t
-		CROSS JOIN LATERAL (SELECT CASE WHEN t.shares = 0 THEN 1::numeric / t.touches ELSE t.share / t.shares END::double precision AS weight) w
+		CROSS JOIN LATERAL (
+			SELECT CASE WHEN t.shares = 0 THEN 1::numeric / t.touches WHEN t.share < t.shares * 1e-300 THEN 0
+				ELSE t.share / t.shares END::double precision AS weight
+		) w
 		LEFT JOIN (
 			SELECT k.deal_id, k.model, k.lead_id, k.occurred_at, k.activity_id, min(k.weight) AS weight
 			FROM leadflow.attribution_credits k

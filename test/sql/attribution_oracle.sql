@@ -180,3 +180,7 @@ ORDER BY 1, 2;
 -- without a touch; of nobody
 SELECT deal_id, lead_id, occurred_at, activity_id, campaign_id, weight, credit, currency, count(*) AS models FROM leadflow._oracle_credits()
 WHERE activity_id IS NULL AND model NOT LIKE '%2 days' GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1;
+
+-- Parts of any size: what is less than 1e-300 of the whole is nothing, to verify() too.
+INSERT INTO leadflow.attribution_models (name, kind, params) VALUES ('next to nothing', 'custom', '{"first": 1e-300, "middle": 1e-310, "last": 1e308}');
+SELECT * FROM leadflow._verify_credits();

@@ -103,7 +103,7 @@ SELECT refused(kind) FROM unnest('{guess,"",custom,markov,shapley}'::text[]) kin
 SELECT kind, params, refused(kind, params) FROM (VALUES
 	('linear', jsonb '{"first": 1}'), ('position_based', '{"opportunity": 1}'), ('w_shaped', '{"last": 1}'), ('full_path', '{"half_life": "1 day"}'),
 	('custom', '{"kind": "linear"}'), ('custom', '{"first": 0, "middle": 0}'), ('custom', '{"first": -0.1}'), ('custom', '{"first": "1"}'),
-	('custom', '{"first": null}'), ('custom', '{"first": [1]}'), ('custom', '{"first": 1e400}'),
+	('custom', '{"first": null}'), ('custom', '{"first": [1]}'), ('custom', '{"first": 1e400}'), ('custom', '{"first": 1e-400, "last": 1}'),
 	('time_decay', '{"half_life": 7}'), ('time_decay', '{"half_life": ""}'), ('time_decay', '{"half_life": "soon"}'), ('time_decay', '{"half_life": "0"}'),
 	('time_decay', '{"half_life": "-1 day"}'), ('time_decay', '{"half_life": "1 day ago"}'), ('time_decay', '{"half_life": "1 month"}'),
 	('time_decay', '{"half_life": "1 year"}'), ('time_decay', '{"half_life": "2000000000 days"}'), ('time_decay', '{"half_life": "1000000000000000000 days"}'),
