@@ -115,12 +115,27 @@ BEGIN
 	END LOOP;
 	decision_us := round((extract(epoch FROM clock_timestamp() - start) * 1e6 / n)::numeric, 1);
 END $$;
-UPDATE leadflow.sla_policies SET valid = '[1990-01-01,1990-01-02)';
-SELECT * FROM pg_temp.moves(:moves) \g /dev/null
-SELECT 'moves, no promise holds' AS what, * FROM pg_temp.moves(:moves);
-UPDATE leadflow.sla_policies SET valid = DEFAULT WHERE name NOT LIKE 'bench%';
-SELECT * FROM pg_temp.moves(:moves) \g /dev/null
-SELECT 'moves, two clocks each' AS what, * FROM pg_temp.moves(:moves);
-UPDATE leadflow.sla_policies SET condition = '$.job_title like_regex "director" flag "i"';
-SELECT 'moves, two clocks each, conditions' AS what, * FROM pg_temp.moves(:moves);
+INSERT INTO leadflow.sla_policies (id, name, metric, target, valid)
+VALUES (-9, 'conversation', 'time_to_first_contact', '8 hours', '[1990-01-01,1990-01-02)');
+CREATE TABLE pg_temp.moved (round integer, clocks integer, handoff_us numeric, decision_us numeric);
+CREATE PROCEDURE pg_temp.rounds(n integer) LANGUAGE plpgsql AS $$
+BEGIN
+	FOR round IN 0 .. 3 LOOP
+		UPDATE leadflow.sla_policies SET valid = '[1990-01-01,1990-01-02)';
+		INSERT INTO pg_temp.moved SELECT round, 0, * FROM pg_temp.moves(n);
+		UPDATE leadflow.sla_policies SET valid = DEFAULT WHERE name NOT LIKE 'bench%';
+		INSERT INTO pg_temp.moved SELECT round, 3, * FROM pg_temp.moves(n);
+	END LOOP;
+END $$;
+CALL pg_temp.rounds(:moves);
+SELECT what, format('%s (%s–%s)', percentile_disc(0.5) WITHIN GROUP (ORDER BY none), min(none), max(none)) AS "µs, no promise holds",
+	format('%s (%s–%s)', percentile_disc(0.5) WITHIN GROUP (ORDER BY three), min(three), max(three)) AS "µs, three clocks",
+	format('%s (%s–%s)', percentile_disc(0.5) WITHIN GROUP (ORDER BY round(three / none, 2)), min(round(three / none, 2)), max(round(three / none, 2))) AS ratio
+FROM (
+	SELECT v.what, v.nth, m.round, min(v.us) FILTER (WHERE m.clocks = 0) AS none, min(v.us) FILTER (WHERE m.clocks = 3) AS three
+	FROM pg_temp.moved m
+	CROSS JOIN LATERAL (VALUES (1, 'hand-off', m.handoff_us), (2, 'decision', m.decision_us)) v (nth, what, us)
+	WHERE m.round > 0
+	GROUP BY 1, 2, 3
+) x GROUP BY nth, what ORDER BY nth;
 ROLLBACK;
