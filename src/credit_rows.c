@@ -17,8 +17,8 @@
 #include "utils/uuid.h"
 
 #include "credit_rows.h"
-#include "deal_stage.h"
 #include "spi.h"
+#include "stage_store.h"
 #include "table_insert.h"
 
 /* ---- models -------------------------------------------------------------- */
@@ -164,17 +164,6 @@ root_of(DealFact *facts, int n, const DealFact *fact)
 	for (int steps = 0; fact && fact->is_correction; steps++)
 		fact = steps < n ? find_fact(facts, n, fact->corrects) : NULL;
 	return fact;
-}
-
-static Datum
-time_array(const TimestampTz *values, int n)
-{
-	Datum	   *elements = palloc_array(Datum, Max(n, 1));
-
-	for (int i = 0; i < n; i++)
-		elements[i] = TimestampTzGetDatum(values[i]);
-	return PointerGetDatum(construct_array(elements, n, TIMESTAMPTZOID, sizeof(TimestampTz),
-										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 /* Keys of deals' roots as arrays; "places" says which deal each belongs to. */

@@ -29,8 +29,8 @@
  * rare, as whoever changes contacts locks the deals row first (deal.c), like
  * whoever changes the deal.
  *
- * Limits: a change of models, TRUNCATE or a change of activity_kinds computes
- * the credits of all won deals, with the others' writes waiting.
+ * Limits: a change of models, of a campaign's channel, of activity_kinds or TRUNCATE
+ * computes the credits of all won deals, with the others' writes waiting.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
