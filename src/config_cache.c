@@ -76,6 +76,7 @@ config_get(ConfigPart *part)
 	MemoryContext context;
 	MemoryContext caller;
 	EngineContext engine;
+	bool		outer = engine_reads_latest;
 	void	   *data;
 
 	if (part->context && !part->stale)
@@ -100,13 +101,13 @@ config_get(ConfigPart *part)
 		caller = MemoryContextSwitchTo(context);
 		engine_reads_latest = true;
 		data = part->load();
-		engine_reads_latest = false;
+		engine_reads_latest = outer;
 		MemoryContextSwitchTo(caller);
 		engine_leave(&engine);
 	}
 	PG_CATCH();
 	{
-		engine_reads_latest = false;
+		engine_reads_latest = outer;
 		part->stale = true;
 		MemoryContextDelete(context);
 		PG_RE_THROW();

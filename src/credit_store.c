@@ -347,7 +347,7 @@ write_difference(CreditList *wanted, Credit *kept, int nkept)
  * that came or went.
  */
 static int64
-write_credits(const IdSet *deals, Datum names)
+write_batches(const IdSet *deals, Datum names)
 {
 	MemoryContext portion = AllocSetContextCreate(CurrentMemoryContext, "leadflow credits",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -378,6 +378,47 @@ write_credits(const IdSet *deals, Datum names)
 		MemoryContextReset(portion);
 	}
 	MemoryContextDelete(portion);
+	return changed;
+}
+
+/* Deals that have credits or ought to. */
+static IdSet
+find_all_deals(void)
+{
+	static EngineStatement statement = {
+		"SELECT d.id FROM leadflow.deals d WHERE d.status = 'won'"
+		" UNION "
+		"SELECT c.deal_id FROM leadflow.attribution_credits c ORDER BY 1",
+		0
+	};
+	IdSet		deals = {0};
+
+	query_ids(&deals, &statement, NULL);
+	return deals;
+}
+
+/*
+ * The same of the deals, NULL: of all, at the latest snapshot, also under SERIALIZABLE: whoever has the
+ * locks above looks at models, channels and deals that others have changed since the transaction began.
+ */
+static int64
+write_credits(const IdSet *deals, Datum names)
+{
+	bool		outer = engine_reads_latest;
+	volatile int64 changed = 0;
+
+	engine_reads_latest = true;
+	PG_TRY();
+	{
+		IdSet		all = deals ? *deals : find_all_deals();
+
+		changed = write_batches(&all, names);
+	}
+	PG_FINALLY();
+	{
+		engine_reads_latest = outer;
+	}
+	PG_END_TRY();
 	return changed;
 }
 
@@ -573,32 +614,14 @@ credit_repair(const IdSet *deals, const IdSet *locked)
 	credit_deals_changed(deals, &nobody, locked);
 }
 
-/* Deals that have credits or ought to. */
-static IdSet
-find_all_deals(void)
-{
-	static EngineStatement statement = {
-		"SELECT d.id FROM leadflow.deals d WHERE d.status = 'won'"
-		" UNION "
-		"SELECT c.deal_id FROM leadflow.attribution_credits c ORDER BY 1",
-		0
-	};
-	IdSet		deals = {0};
-
-	query_ids(&deals, &statement, NULL);
-	return deals;
-}
-
 void
 credit_refresh_models(Datum models)
 {
 	EngineContext engine;
-	IdSet		deals;
 
 	engine_enter(&engine);
 	lock_table(ShareRowExclusiveLock);
-	deals = find_all_deals();
-	(void) write_credits(&deals, models);
+	(void) write_credits(NULL, models);
 	engine_leave(&engine);
 }
 
@@ -625,11 +648,7 @@ credit_channels_changed(const IdSet *campaigns)
 	(void) engine_query(&models, NULL, NULL);
 	names = spi_value(0, 1, &none);
 	if (!none)
-	{
-		IdSet		deals = find_all_deals();
-
-		(void) write_credits(&deals, names);
-	}
+		(void) write_credits(NULL, names);
 	engine_leave(&engine);
 }
 
@@ -659,7 +678,6 @@ credit_rebuild(void)
 	};
 	EngineContext engine;
 	IdSet		leads = {0};
-	IdSet		deals;
 	int64		changed;
 
 	engine_enter(&engine);
@@ -668,8 +686,7 @@ credit_rebuild(void)
 		score_watch(leads.ids, leads.n, 0, 0);
 	lock_table(ShareRowExclusiveLock);
 	settle_watch(&leads);
-	deals = find_all_deals();
-	changed = write_credits(&deals, (Datum) 0);
+	changed = write_credits(NULL, (Datum) 0);
 	engine_execute(&complete, NULL, NULL);
 	engine_execute(&clean, NULL, NULL);
 	engine_leave(&engine);

@@ -77,7 +77,7 @@ spi_init(void)
 	CacheRegisterSyscacheCallback(NAMESPACENAME, forget_relations, (Datum) 0);
 }
 
-/* Is configuration being loaded?  Then the latest snapshot it is, whatever the isolation level. */
+/* Is configuration being loaded, or are credits computed?  Then the latest snapshot it is, whatever the isolation level. */
 bool		engine_reads_latest = false;
 
 /* The owner of leadflow.leads, on whose behalf the engine works. */
