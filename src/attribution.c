@@ -133,7 +133,7 @@ param_length(const char *kind, const char *name, const JsonbValue *value)
 	pfree(text);
 
 	if (length.month != 0)
-		refuse_param(kind, name, "must not have months or years");
+		refuse_param(kind, name, "must be given in days or less, not in months or years");
 	if (pg_mul_s64_overflow(length.day, USECS_PER_DAY, &days) ||
 		pg_add_s64_overflow(days, length.time, &result))
 		refuse_param(kind, name, "is too long");

@@ -28,7 +28,7 @@ BEGIN
 			HINT = 'pg_timezone_names lists them.',
 			SCHEMA = 'leadflow', TABLE = 'settings', COLUMN = 'time_zone';
 	END IF;
-	IF NEW.default_attribution_model IS DISTINCT FROM OLD.default_attribution_model
+	IF NEW.default_attribution_model <> OLD.default_attribution_model
 		AND NOT EXISTS (SELECT FROM leadflow.attribution_models m WHERE m.name = NEW.default_attribution_model) THEN
 		RAISE invalid_parameter_value USING
 			MESSAGE = format('attribution model "%s" is not known', NEW.default_attribution_model),

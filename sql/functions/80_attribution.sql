@@ -48,17 +48,18 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
+	chosen CONSTANT text := coalesce($2, (SELECT s.default_attribution_model FROM leadflow.settings s));
 	m record;
 BEGIN
 	SELECT a.name, a.kind, a.params, a.lookback,
 		ARRAY(SELECT jsonb_array_elements_text(coalesce(a.params -> 'direct', '["direct"]'))) AS direct
 	INTO m
 	FROM leadflow.attribution_models a
-	WHERE a.name = coalesce($2, (SELECT s.default_attribution_model FROM leadflow.settings s));
+	WHERE a.name = chosen;
 	IF NOT FOUND THEN
 		RAISE invalid_parameter_value USING
-			MESSAGE = format('attribution model "%s" is not known', $2),
-			HINT = 'Give the name of a row of leadflow.attribution_models, or none for the default model.';
+			MESSAGE = format('attribution model "%s" is not known', chosen),
+			HINT = 'Give the name of a row of leadflow.attribution_models, or none for the default of leadflow.settings.';
 	ELSIF m.kind IN ('markov', 'shapley') THEN
 		RAISE invalid_parameter_value USING
 			MESSAGE = format('model "%s" does not share out single deals', m.name),

@@ -20,7 +20,8 @@ WITH won AS (
 			FROM leadflow.deal_contacts c
 			JOIN leadflow.activities a ON a.lead_id = c.lead_id
 			JOIN leadflow.activity_kinds k ON k.kind = a.kind
-			WHERE c.deal_id = r.id AND a.occurred_at <= coalesce(r.closed_at, d.closed_at)
+			-- what has no lead is nobody's
+			WHERE c.deal_id = r.id AND r.lead_id IS NOT NULL AND a.occurred_at <= coalesce(r.closed_at, d.closed_at)
 				AND a.campaign_id IS NOT NULL AND a.voided_at IS NULL AND k.role = 'engagement') AS influenced
 	FROM leadflow.deals d
 	CROSS JOIN leadflow.settings s
@@ -102,7 +103,7 @@ FROM (
 		SELECT t.deal_id, t.lead_id
 		FROM leadflow.deal_contacts t
 		JOIN leadflow.deals o ON o.id = t.deal_id
-		WHERE t.lead_id IS DISTINCT FROM o.lead_id
+		WHERE t.lead_id <> o.lead_id
 	) p ON p.deal_id = d.id
 	JOIN leadflow.activities a ON a.lead_id = p.lead_id AND a.occurred_at <= d.closed_at
 	JOIN leadflow.activity_kinds k ON k.kind = a.kind
@@ -157,7 +158,7 @@ WITH touched AS (
 		SELECT t.lead_id, d.closed_at
 		FROM leadflow.deal_contacts t
 		JOIN leadflow.deals d ON d.id = t.deal_id
-		WHERE d.status = 'won' AND d.corrects_deal_id IS NULL
+		WHERE d.status = 'won' AND d.corrects_deal_id IS NULL AND d.lead_id IS NOT NULL
 	) p
 	WHERE p.lead_id IS NOT NULL
 	GROUP BY p.lead_id

@@ -232,3 +232,17 @@ SELECT lead_id, entered_at, to_stage, cycle FROM leadflow.stage_history WHERE le
 SELECT * FROM leadflow.campaign_funnel WHERE campaign_id = 6 ORDER BY 1;
 SELECT month_start, campaign, channel, touched, mqls, accepted, won FROM leadflow.campaign_funnel WHERE campaign_id <> 6 ORDER BY 1, campaign_id;
 SELECT * FROM wrong;
+
+-- What has no lead is nobody's: its contacts were not in touch with it, for any report.
+CREATE VIEW said AS
+SELECT (SELECT sum(influenced_deals) FROM leadflow.sourced_revenue) AS influenced, (SELECT sum(deals) FROM leadflow.sourced_revenue) AS deals,
+	(SELECT count(*) FROM leadflow.content_before_won) AS content, (SELECT sum(won) FROM leadflow.campaign_funnel) AS won;
+TABLE said;
+INSERT INTO leadflow.deals (id, amount, status, opened_at, closed_at) VALUES (50, 7, 'won', '2026-02-01', '2026-02-25');
+INSERT INTO leadflow.deal_contacts VALUES (50, 33, NULL), (50, 38, NULL);
+TABLE said;
+SELECT * FROM wrong;
+-- matched, it is somebody's
+UPDATE leadflow.deals SET lead_id = 33 WHERE id = 50;
+TABLE said;
+SELECT * FROM wrong;
