@@ -157,7 +157,7 @@ drop_deal_state(const IdSet *deals)
 }
 
 /*
- * Rows are made with their deals and go with their credits; one may be missing after a
+ * Rows are made with their deals and go with them; one may be missing after a
  * load with the triggers off.
  */
 static void
@@ -535,6 +535,16 @@ credit_deals_added(const int64 *deals, int n)
 	engine_leave(&engine);
 }
 
+void
+credit_deals_deleted(const IdSet *deals)
+{
+	EngineContext engine;
+
+	engine_enter(&engine);
+	drop_deal_state(deals);
+	engine_leave(&engine);
+}
+
 IdSet
 credit_leads(const IdSet *deals, const IdSet *others)
 {
@@ -598,7 +608,6 @@ credit_deals_changed(const IdSet *deals, const IdSet *former, const IdSet *locke
 
 	settle_watch(&members);
 	(void) write_credits(&family, (Datum) 0);
-	drop_deal_state(&family);
 	engine_leave(&engine);
 }
 

@@ -35,6 +35,9 @@ extern void credit_deals_changed(const IdSet *deals, const IdSet *former, const 
 /* Deals were inserted: makes the rows that credits are locked by. */
 extern void credit_deals_added(const int64 *deals, int n);
 
+/* Deals were deleted, and their credits are: the rows go, too. */
+extern void credit_deals_deleted(const IdSet *deals);
+
 /* Attribution models changed: credits of all won deals are made anew under these (text[]). */
 extern void credit_refresh_models(Datum models);
 

@@ -579,6 +579,14 @@ leadflow_deals_changed(PG_FUNCTION_ARGS)
 		move_leads(&leads, stand, nleads);
 	}
 	credit_deals_changed(&credits.deals, &credits.former, &locked);
+	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+	{
+		IdSet		gone = {0};
+
+		for (int i = 0; i < nold; i++)
+			ids_add(&gone, old_deals[i].id);
+		credit_deals_deleted(&gone);
+	}
 	if (won.n > 0)
 		deal_tell_won(&won);
 	engine_leave(&engine);

@@ -139,6 +139,11 @@ SELECT DISTINCT deal_id FROM shown ORDER BY 1; SELECT * FROM wrong;
 DELETE FROM leadflow.deal_contacts;
 SELECT lead_id, watch & 4 AS watched FROM leadflow.score_state ORDER BY 1;
 
+-- a deal's lock goes with it, whether or not it was won
+INSERT INTO leadflow.deals (id, lead_id, amount, status) VALUES (90, 4, 1, 'open'), (91, 4, 1, 'lost'), (92, NULL, 1, 'won');
+DELETE FROM leadflow.deals WHERE id >= 90;
+SELECT * FROM leadflow.deal_state s WHERE NOT EXISTS (SELECT FROM leadflow.deals d WHERE d.id = s.deal_id);
+
 -- Models: the edge of the lookback counts, a second more does not; months are no length.
 INSERT INTO leadflow.attribution_models (name, kind, lookback) VALUES ('linear, 31 days', 'linear', '31 days'), ('late', 'last_touch', '1 second');
 SELECT * FROM shown WHERE model IN ('linear, 31 days', 'late'); SELECT * FROM wrong;
