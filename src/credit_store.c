@@ -23,6 +23,10 @@
  *	  it before its trigger gets to (1).  deal_state rows are locked, never
  *	  updated, so nobody gets 40001 from them under REPEATABLE READ.
  *
+ * Contacts of a deal that is deleted are gone before anybody could lock their
+ * leads in this order, so these keep WATCH_CREDIT: more than is needed is harmless,
+ * and ends with the next touch that finds no deal.
+ *
  * Only then a snapshot is taken.  If it shows a member or a correction that
  * was added meanwhile, the locks are completed and it is all done again; that is
  * the only case in which state rows are locked after deal_state rows.  It is
@@ -483,7 +487,10 @@ credit_refresh_leads(const int64 *leads, int n)
 		return;
 	engine_enter(&engine);
 	query_ids(&deals, &statement, (Datum[]) {int8_array(leads, n)});
-	credit_refresh_deals(deals.ids, deals.n);
+	if (deals.n > 0)
+		credit_refresh_deals(deals.ids, deals.n);
+	else
+		settle_watch(&(IdSet) {.ids = unconstify(int64 *, leads), .n = n});
 	engine_leave(&engine);
 }
 

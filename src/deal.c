@@ -7,8 +7,7 @@
  * AFTER STATEMENT triggers read the transition tables, move leads first
  * (deal_stage.c says where to) and then have the credits made anew.  Locks go
  * in the engine's order: rows of deals, of leads, their state rows, rows of
- * deal_state; each in id order and complete before the next.  (One exception:
- * deleting deals that have contacts deletes these first, one deal after the other.)
+ * deal_state; each in id order and complete before the next.
  *
  * An UPDATE that changes nothing that matters here (a CRM that writes back
  * whole rows) locks nothing.
@@ -593,6 +592,25 @@ leadflow_deals_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
+/* Adds a column of the rows, of those deals or (NULL) of all. */
+static void
+contacts_each(Tuplestorestate *rows, TupleDesc desc, int deal_id, int column, const IdSet *deals, IdSet *found)
+{
+	TupleTableSlot *slot;
+	bool		isnull;
+
+	if (rows == NULL)
+		return;
+	slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	tuplestore_rescan(rows);
+	while (tuplestore_gettupleslot(rows, true, false, slot))
+	{
+		if (deals == NULL || ids_contain(deals, DatumGetInt64(slot_getattr(slot, deal_id, &isnull))))
+			ids_add(found, DatumGetInt64(slot_getattr(slot, column, &isnull)));
+	}
+	ExecDropSingleTupleTableSlot(slot);
+}
+
 /* _deal_contacts_changed() → trigger, AFTER STATEMENT on deal_contacts */
 PG_FUNCTION_INFO_V1(leadflow_deal_contacts_changed);
 Datum
@@ -601,6 +619,9 @@ leadflow_deal_contacts_changed(PG_FUNCTION_ARGS)
 	TriggerData *trigger = statement_trigger_data(fcinfo, "_deal_contacts_changed");
 	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
 	Tuplestorestate *tables[] = {trigger->tg_oldtable, trigger->tg_newtable};
+	int			deal_id;
+	int			lead_id;
+	IdSet		named = {0};
 	IdSet		deals = {0};
 	IdSet		former = {0};
 	IdSet		locked;
@@ -610,32 +631,27 @@ leadflow_deal_contacts_changed(PG_FUNCTION_ARGS)
 		(void) credit_rebuild();
 		return PointerGetDatum(NULL);
 	}
+	deal_id = table_column(desc, "deal_id");
+	lead_id = table_column(desc, "lead_id");
 	for (int i = 0; i < 2; i++)
+		contacts_each(tables[i], desc, deal_id, deal_id, NULL, &named);
+	if (named.n == 0)
+		return PointerGetDatum(NULL);
+	ids_sort(&named);
+
+	/*
+	 * Who changes the deal, or its contacts, has this.  A deleted one has none: its credits have gone with
+	 * it, and locking its contacts now, after that, would be out of order (credit_store.c on WATCH_CREDIT).
+	 */
+	for (int i = 0; i < named.n; i++)
 	{
-		TupleTableSlot *slot;
-
-		if (tables[i] == NULL)
-			continue;
-		slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
-		tuplestore_rescan(tables[i]);
-		while (tuplestore_gettupleslot(tables[i], true, false, slot))
-		{
-			bool		isnull;
-
-			ids_add(&deals, DatumGetInt64(slot_getattr(slot, table_column(desc, "deal_id"), &isnull)));
-			if (i == 0)
-				ids_add(&former, DatumGetInt64(slot_getattr(slot, table_column(desc, "lead_id"), &isnull)));
-		}
-		ExecDropSingleTupleTableSlot(slot);
+		if (row_lock_named("deals", named.ids[i], LockTupleNoKeyExclusive))
+			ids_add(&deals, named.ids[i]);
 	}
 	if (deals.n == 0)
 		return PointerGetDatum(NULL);
-	ids_sort(&deals);
+	contacts_each(tables[0], desc, deal_id, lead_id, &deals, &former);
 	ids_sort(&former);
-
-	/* who changes the deal, or its contacts, has this; a deleted one has none */
-	for (int i = 0; i < deals.n; i++)
-		(void) row_lock_named("deals", deals.ids[i], LockTupleNoKeyExclusive);
 	locked = credit_lock_leads(&deals, &former);
 	credit_deals_changed(&deals, &former, &locked);
 	return PointerGetDatum(NULL);

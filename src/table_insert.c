@@ -49,7 +49,8 @@ has_triggers(Relation rel, int event)
 		if (!(trigger->tgtype & event) || trigger->tgisinternal || trigger->tgenabled == TRIGGER_DISABLED)
 			continue;
 		function = get_func_name(trigger->tgfoid);
-		ours = function && strcmp(function, "_engine_owned") == 0;
+		ours = function && strcmp(function, "_engine_owned") == 0 &&
+			get_func_namespace(trigger->tgfoid) == RelationGetNamespace(rel);
 		if (!ours)
 			return true;
 	}

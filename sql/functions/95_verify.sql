@@ -367,10 +367,10 @@ BEGIN
 	) w4 ON w4.lead_id = s.lead_id
 	LEFT JOIN leadflow.accounts a ON a.id = l.account_id
 	CROSS JOIN LATERAL (
-		-- 32 stays when the owner goes, 2 when what expected a reply does
+		-- 32 stays when the owner goes, 2 when what expected a reply does, 4 with contacts of deals that are deleted
 		SELECT CASE WHEN l.stage IN ('lead', 'nurture') THEN 1 ELSE 0 END
 			+ CASE WHEN h.lead_id IS NOT NULL THEN 2 ELSE s.watch & 2 END
-			+ CASE WHEN w4.lead_id IS NOT NULL THEN 4 ELSE 0 END
+			+ CASE WHEN w4.lead_id IS NOT NULL THEN 4 ELSE s.watch & 4 END
 			+ CASE WHEN l.stage = 'mql' THEN 16 ELSE 0 END
 			+ CASE WHEN l.owner_id IS NOT NULL OR a.status = 'customer' THEN 32 ELSE s.watch & 32 END AS watch
 	) w

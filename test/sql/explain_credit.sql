@@ -67,3 +67,9 @@ SELECT count(*) > 2000 AS enough, (SELECT count(*) FROM unexplained) AS differ F
 SELECT count(*) FROM leadflow.explain_credit(99); SELECT count(*) FROM leadflow.explain_credit(NULL);
 SELECT * FROM leadflow.explain_credit(1, 'guess');
 SELECT * FROM leadflow.explain_credit(1, 'markov');
+
+-- A default that is no model any more is named.
+BEGIN;
+DELETE FROM leadflow.attribution_models WHERE name = (SELECT default_attribution_model FROM leadflow.settings);
+SELECT * FROM leadflow.explain_credit(1);
+ROLLBACK;

@@ -231,7 +231,8 @@ BEGIN
 			COMMIT;
 			-- Half a year in half a minute: autovacuum would not keep up, so statistics are gathered at times.
 			IF e.n IN (5000, 50000) THEN
-				ANALYZE;
+				ANALYZE leadflow.leads, leadflow.activities, leadflow.score_state, leadflow.stage_history, leadflow.handoffs,
+					leadflow.sla_clocks, leadflow.sla_pauses, leadflow.deals, leadflow.notifications;
 			END IF;
 			IF e.n % 20000 = 0 THEN
 				PERFORM leadflow.check_sla();
