@@ -183,13 +183,10 @@ DECLARE
 	deal_of bigint[];
 	lead bigint;
 	deal bigint;
-	clock timestamptz;
+	clock text;
 BEGIN
 	FOR e IN SELECT s.* FROM steps s WHERE n <= events ORDER BY n LOOP
-		IF clock IS DISTINCT FROM e.at THEN
-			clock := e.at;
-			PERFORM set_config('leadflow.clock', clock::text, false);
-		END IF;
+		clock := set_config('leadflow.clock', e.at::text, false);
 
 		IF e.stage = 'lead' THEN
 			INSERT INTO leadflow.leads (external_id, budget, source, sourced_by)
