@@ -222,6 +222,14 @@ channel_table_add(ChannelTable *table, const ChannelTable *more)
 }
 
 void
+path_message_open(StringInfo in, const bytea *bytes)
+{
+	/* a copy: messages end in a zero byte */
+	initStringInfo(in);
+	appendBinaryStringInfo(in, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+}
+
+void
 channel_table_send(StringInfo out, const ChannelTable *table)
 {
 	pq_sendint32(out, table->n);

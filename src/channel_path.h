@@ -79,6 +79,8 @@ extern int *channel_order(const ChannelTable *table);
 /* Adds the channels of another table; what its numbers are here. */
 extern int *channel_table_add(ChannelTable *table, const ChannelTable *more);
 
+/* What a partial aggregate sends to another: the bytes that came, to be read. */
+extern void path_message_open(StringInfo in, const bytea *bytes);
 extern void channel_table_send(StringInfo out, const ChannelTable *table);
 extern void channel_table_receive(StringInfo in, ChannelTable *table);
 

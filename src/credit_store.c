@@ -646,7 +646,7 @@ credit_refresh_models(Datum models)
  * deals are gone through.  Who computes at the same time waits at the table, or is waited for.
  */
 void
-credit_channels_changed(const IdSet *campaigns)
+credit_channels_changed(void)
 {
 	static EngineStatement models = {
 		"SELECT array_agg(m.name) FROM leadflow.attribution_models m"
@@ -657,8 +657,6 @@ credit_channels_changed(const IdSet *campaigns)
 	Datum		names;
 	bool		none;
 
-	if (campaigns->n == 0)
-		return;
 	engine_enter(&engine);
 	lock_table(ShareRowExclusiveLock);
 	(void) engine_query(&models, NULL, NULL);

@@ -41,8 +41,8 @@ extern void credit_deals_deleted(const IdSet *deals);
 /* Attribution models changed: credits of all won deals are made anew under these (text[]). */
 extern void credit_refresh_models(Datum models);
 
-/* These campaigns have another channel: credits under models that ask whether it is direct are made anew. */
-extern void credit_channels_changed(const IdSet *campaigns);
+/* Campaigns have other channels: credits under models that ask whether one is direct are made anew. */
+extern void credit_channels_changed(void);
 
 /*
  * Makes the credits of deals anew, and WATCH_CREDIT of leads, credit_leads() of the

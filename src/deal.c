@@ -761,12 +761,12 @@ leadflow_campaigns_changed(PG_FUNCTION_ARGS)
 	TupleTableSlot *before = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 	TupleTableSlot *after = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
 	int			channel = table_column(desc, "channel");
-	IdSet		changed = {0};
+	bool		changed = false;
 
 	/* both are written row by row, in the same order */
 	tuplestore_rescan(trigger->tg_oldtable);
 	tuplestore_rescan(trigger->tg_newtable);
-	while (tuplestore_gettupleslot(trigger->tg_oldtable, true, false, before) &&
+	while (!changed && tuplestore_gettupleslot(trigger->tg_oldtable, true, false, before) &&
 		   tuplestore_gettupleslot(trigger->tg_newtable, true, false, after))
 	{
 		bool		was_null;
@@ -774,14 +774,13 @@ leadflow_campaigns_changed(PG_FUNCTION_ARGS)
 		Datum		old_value = slot_getattr(before, channel, &was_null);
 		Datum		new_value = slot_getattr(after, channel, &isnull);
 
-		if (was_null != isnull ||
-			(!isnull && !DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID, old_value, new_value))))
-			ids_add(&changed, DatumGetInt64(slot_getattr(after, table_column(desc, "id"), &isnull)));
+		changed = was_null != isnull ||
+			(!isnull && !DatumGetBool(DirectFunctionCall2Coll(texteq, C_COLLATION_OID, old_value, new_value)));
 	}
 	ExecDropSingleTupleTableSlot(before);
 	ExecDropSingleTupleTableSlot(after);
-	ids_sort(&changed);
-	credit_channels_changed(&changed);
+	if (changed)
+		credit_channels_changed();
 	return PointerGetDatum(NULL);
 }
 

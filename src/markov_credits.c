@@ -286,14 +286,11 @@ PG_FUNCTION_INFO_V1(leadflow_markov_deserialize);
 Datum
 leadflow_markov_deserialize(PG_FUNCTION_ARGS)
 {
-	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
 	StringInfoData in;
 	Chain	   *chain;
 	int			n;
 
-	/* a copy: messages end in a zero byte */
-	initStringInfo(&in);
-	appendBinaryStringInfo(&in, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+	path_message_open(&in, PG_GETARG_BYTEA_PP(0));
 	chain = chain_create(CurrentMemoryContext, pq_getmsgint(&in, 4));
 	pq_copymsgbytes(&in, (char *) &chain->totals, sizeof(PathTotals));
 	channel_table_receive(&in, &chain->channels);

@@ -197,14 +197,11 @@ PG_FUNCTION_INFO_V1(leadflow_shapley_deserialize);
 Datum
 leadflow_shapley_deserialize(PG_FUNCTION_ARGS)
 {
-	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
 	ShapleyState *state = shapley_create(CurrentMemoryContext);
 	StringInfoData in;
 	int			n;
 
-	/* a copy: messages end in a zero byte */
-	initStringInfo(&in);
-	appendBinaryStringInfo(&in, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+	path_message_open(&in, PG_GETARG_BYTEA_PP(0));
 	pq_copymsgbytes(&in, (char *) &state->totals, sizeof(PathTotals));
 	channel_table_receive(&in, &state->channels);
 	n = pq_getmsgint(&in, 4);
